@@ -1,0 +1,34 @@
+//! What a plug's author depends on: moorline's traits, frames, wire and session machine.
+//!
+//! This crate has no runtime and does no I/O. Applications use the crate `moorline`; a transport or a runtime of your
+//! own needs only this one.
+//!
+//! | to write | implement |
+//! | --- | --- |
+//! | a transport's client side | [`Transport`], [`Sender`], [`Receiver`]: see [`transport`] |
+//! | a transport's server side | [`Acceptor`], [`Pending`]: see [`acceptor`] |
+//! | a runtime | [`Runtime`], [`Timer`]: see [`runtime`]; with sockets [`Net`]: see [`net`] |
+
+pub mod acceptor;
+mod boxed;
+mod error;
+mod frame;
+pub mod net;
+pub mod runtime;
+mod time;
+pub mod transport;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use acceptor::{Acceptor, Peer, Pending};
+pub use boxed::{BoxReceiver, BoxSender, BoxTransport};
+pub use error::{TransportError, TransportErrorKind};
+pub use frame::{CloseFrame, Frame};
+pub use net::{Net, NetListener};
+pub use runtime::{Runtime, Timer};
+pub use time::Time;
+pub use transport::{Capabilities, ConnectRequest, Incoming, Receiver, Sender, Transport};
+
+/// A boxed future that can move between threads.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
