@@ -1,0 +1,199 @@
+//! The packets: what can be said, apart from how it is written.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::{ConnectionId, Message};
+
+/// Names and values, in the order in which they were given.
+pub type Pairs = Vec<(String, String)>;
+
+/// One thing said by one end to the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Packet {
+    /// Client: who I am, and what I can take. The first packet of a link.
+    Hello(Box<Hello>),
+    /// Server: you are in. The first packet of its answer.
+    Ready(Box<Ready>),
+    /// A message of the application.
+    Message(Message),
+    /// What the application at this end has taken so far.
+    Ack(Ack),
+    /// Are you there? The number comes back in the pong.
+    Ping(u64),
+    /// I am.
+    Pong(u64),
+    /// Something went wrong; the connection stays, unless a close follows.
+    Error(ErrorPacket),
+    /// This end closes, why, and when to come back.
+    Close(Close),
+}
+
+impl Packet {
+    /// The packet's type as the wire names it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Ready(_) => "ready",
+            Self::Message(_) => "message",
+            Self::Ack(_) => "ack",
+            Self::Ping(_) => "ping",
+            Self::Pong(_) => "pong",
+            Self::Error(_) => "error",
+            Self::Close(_) => "close",
+        }
+    }
+}
+
+/// A client's first packet.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hello {
+    /// The version that the client speaks.
+    pub version: u8,
+    /// A number that rises with each attempt of this client: a delayed duplicate is known by it.
+    pub attempt: u64,
+    /// How many bytes the server may send that the client has not acknowledged.
+    pub window: u64,
+    /// The largest frame in bytes that the client takes.
+    pub max_frame: u64,
+    /// The room to enter (R8).
+    pub room: Option<String>,
+    /// Credentials: a JSON value.
+    pub auth: Option<Bytes>,
+    /// Connect-time parameters.
+    pub query: Pairs,
+    /// The session to continue.
+    pub resume: Option<Resume>,
+}
+
+impl fmt::Debug for Hello {
+    /// Leaves credentials and the query's values out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hello")
+            .field("version", &self.version)
+            .field("attempt", &self.attempt)
+            .field("window", &self.window)
+            .field("max_frame", &self.max_frame)
+            .field("room", &self.room)
+            .field("auth", &self.auth.as_ref().map(|_| "…"))
+            .field("query", &self.query.iter().map(|(name, _)| name).collect::<Vec<_>>())
+            .field("resume", &self.resume)
+            .finish()
+    }
+}
+
+/// Which session to continue, with the proof that it is one's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// The session's id.
+    pub session: String,
+    /// The session's secret.
+    pub secret: Secret,
+    /// How many numbered packets of the server the client has taken.
+    pub received: u64,
+}
+
+/// 128 random bits that prove a session to be one's own.
+#[derive(Clone, Copy)]
+pub struct Secret(pub [u8; 16]);
+
+impl PartialEq for Secret {
+    /// Takes the same time whatever differs.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.iter().zip(other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// A server's first packet to a client that it lets in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ready {
+    /// The version that both will speak.
+    pub version: u8,
+    /// The connection's id.
+    pub id: ConnectionId,
+    /// How many bytes the client may send that the server has not acknowledged.
+    pub window: u64,
+    /// The largest frame in bytes that the server takes.
+    pub max_frame: u64,
+    /// The connection's properties (R14).
+    pub properties: Pairs,
+    /// The session to continue after a loss; `None` when the server keeps none.
+    pub session: Option<SessionGrant>,
+    /// What became of the session that the client wanted to continue.
+    pub recovery: Recovery,
+}
+
+/// A session given to a client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionGrant {
+    /// Its id, which proves nothing.
+    pub id: String,
+    /// Its secret.
+    pub secret: Secret,
+}
+
+/// What became of the session that a client wanted to continue (R45).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// There is none to continue: a new one begins.
+    #[default]
+    Fresh,
+    /// It goes on; the server has taken that many numbered packets of the client.
+    Recovered {
+        /// Numbered packets taken.
+        received: u64,
+    },
+    /// It goes on, and packets of the server are lost: `from` up to and without `to`.
+    Gap {
+        /// The first number lost.
+        from: u64,
+        /// The first number not lost.
+        to: u64,
+    },
+}
+
+/// How much the application at one end has taken. Both counts only rise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct Ack {
+    /// Numbered packets since the session began.
+    pub numbered: u64,
+    /// Messages without a number since the link began.
+    pub unnumbered: u64,
+}
+
+/// Something that went wrong (R17).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorPacket {
+    /// For programs: one of the codes in `docs/protocol.md`, or the application's own.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// More, as a JSON value.
+    pub details: Option<Bytes>,
+}
+
+/// The last packet of an end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Close {
+    /// The close code; see [`Reason`](crate::Reason) for what it means.
+    pub code: u16,
+    /// For people; at most [`MAX_REASON`](crate::CloseFrame::MAX_REASON) bytes.
+    pub reason: String,
+    /// The least delay before another attempt, in whole milliseconds.
+    pub retry_after: Option<Duration>,
+    /// The time over which clients should spread their next attempts, in whole milliseconds.
+    pub spread: Option<Duration>,
+}
