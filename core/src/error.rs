@@ -53,6 +53,21 @@ impl TransportErrorKind {
         }
     }
 
+    /// The code that stands for it in events.
+    pub(crate) const fn code(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::TimedOut => "timed_out",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Closed => "closed",
+            Self::Broken => "broken",
+            Self::TooLarge => "too_large",
+            Self::Protocol => "protocol",
+            Self::Configuration => "configuration",
+        }
+    }
+
     const fn describe(self) -> &'static str {
         match self {
             Self::Unreachable => "unreachable",

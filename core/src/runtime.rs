@@ -1,6 +1,7 @@
 //! The third plug: what gives tasks and time.
 //!
-//! moorline asks four things of a runtime: to run a task, to run blocking work, a timer and the time. Sockets need more; that is [`Net`](crate::Net), which only socket transports ask for. The trait is
+//! moorline asks five things of a runtime: to run a task, to run blocking work, a timer, the time, and (with a default that
+//! does) randomness. Sockets need more; that is [`Net`](crate::Net), which only socket transports ask for. The trait is
 //! object-safe, so that a client or a server holds a runtime as a value and has no parameter for it.
 //!
 //! # A whole runtime
@@ -82,7 +83,8 @@ use crate::{BoxFuture, Time};
 /// # Behaviour
 ///
 /// - [`spawn`](Self::spawn) MUST run the task until it ends, whatever becomes of the value that it
-///   was spawned from, or drop it when the runtime shuts down. It MUST NOT poll it before it returns.
+///   was spawned from, or drop it when the runtime shuts down. It MUST NOT poll it in place, on the
+///   caller's stack.
 /// - A task that panics MUST NOT take another one with it.
 /// - [`now`](Self::now) MUST NOT go backwards, and MUST be the clock of [`timer`](Self::timer).
 /// - Values of one runtime MUST agree on their clock's origin.
@@ -99,6 +101,18 @@ pub trait Runtime: Debug + Send + Sync + 'static {
 
     /// The time now.
     fn now(&self) -> Time;
+
+    /// 128 random bits, fit for secrets: the operating system's. A simulated runtime gives seeded ones
+    /// instead, so that a run can be repeated.
+    ///
+    /// # Panics
+    ///
+    /// When the operating system has no randomness.
+    fn random(&self) -> u128 {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).expect("the operating system gives random bytes");
+        u128::from_le_bytes(bytes)
+    }
 }
 
 impl<R: Runtime + ?Sized> Runtime for Arc<R> {
@@ -116,6 +130,10 @@ impl<R: Runtime + ?Sized> Runtime for Arc<R> {
 
     fn now(&self) -> Time {
         (**self).now()
+    }
+
+    fn random(&self) -> u128 {
+        (**self).random()
     }
 }
 

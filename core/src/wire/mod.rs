@@ -5,7 +5,10 @@
 //! messages). The first frame of a link tells which one it is.
 
 mod binary;
+mod fields;
 mod json;
+mod limits;
+mod members;
 mod packet;
 mod raw;
 
@@ -108,6 +111,16 @@ pub enum EncodeError {
         field: &'static str,
         /// What it should be.
         expected: &'static str,
+    },
+    /// A field is larger than its limit.
+    #[error("the field `{field}` has {size}, limit {limit}")]
+    TooLarge {
+        /// The field.
+        field: &'static str,
+        /// Its size.
+        size: usize,
+        /// The limit.
+        limit: usize,
     },
 }
 

@@ -50,7 +50,7 @@ impl Packet {
 }
 
 /// A client's first packet.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Hello {
     /// The version that the client speaks.
     pub version: u8,

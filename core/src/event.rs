@@ -1,0 +1,176 @@
+//! What a connection tells its application.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::{CloseFrame, ConnectionId, Message, Reason};
+
+/// Where a connection stands (R9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Status {
+    /// Not connected, and not trying to be.
+    #[default]
+    Closed,
+    /// Connecting, or waiting to try again.
+    Connecting,
+    /// Connected.
+    Open,
+    /// Saying good-bye.
+    Closing,
+    /// Connected, with some features held back by the server (R37).
+    Throttled,
+}
+
+impl Status {
+    /// Whether messages can be sent: open or throttled (R10).
+    #[must_use]
+    pub const fn is_connected(self) -> bool {
+        matches!(self, Self::Open | Self::Throttled)
+    }
+}
+
+/// What happened to a connection (R17), in the order in which it happened.
+///
+/// A loss reads: `Disconnect`, `Connecting`, `ReconnectAttempt(1)`, …, `Connect`, `Reconnect(n)` (R18). A change of
+/// status comes before the event that goes with it.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// Its status changed: what [`Status`] it has now.
+    Status(Status),
+    /// It began to connect, by hand or after a loss. Once for each outage.
+    Connecting,
+    /// It is open: at first, and after each reconnect.
+    Connect(Connected),
+    /// A message came.
+    Message(Message),
+    /// A message came that its listener could not read (R25). The connection stays open.
+    MessageError(MessageError),
+    /// It is no longer open.
+    Disconnect(Disconnect),
+    /// Something went wrong. What follows from it, if anything, comes as an event of its own.
+    Error(ErrorEvent),
+    /// It is about to try again: the number of the attempt, from 1.
+    ReconnectAttempt(u32),
+    /// It is open again, after so many attempts. Comes right after `Connect`.
+    Reconnect(u32),
+    /// It has given up trying again. It stays closed until it is connected by hand.
+    ReconnectFailed,
+    /// So many messages waited for a listener until they were too old, and are gone. Told once when
+    /// it begins.
+    Unheard(u64),
+    /// This reader was too slow, and has missed so many events.
+    Lagged(u64),
+}
+
+/// An open connection, as its client sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Connected {
+    /// The id that the server gave; `None` in raw, which has none.
+    pub id: Option<ConnectionId>,
+    /// The properties that the server gave.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Connected {
+    /// A connection of that id.
+    #[must_use]
+    pub const fn new(id: Option<ConnectionId>, properties: Vec<(String, String)>) -> Self {
+        Self { id, properties }
+    }
+}
+
+/// The end of an open connection, and what was lost with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Disconnect {
+    /// Why.
+    pub reason: Reason,
+    /// The close code and text, where there were any.
+    pub close: Option<CloseFrame>,
+    /// Messages accepted by `send` that were never handed to the link: they did not arrive.
+    pub unsent: u64,
+    /// Messages handed to the link that the other end has not acknowledged: each may have arrived
+    /// or not. Always 0 in raw, where nothing is acknowledged.
+    pub unconfirmed: u64,
+    /// Whether it will now try to connect again.
+    pub reconnects: bool,
+}
+
+impl fmt::Display for Disconnect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.reason)?;
+        if let Some(close) = &self.close {
+            write!(f, ": {close}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorEvent {
+    /// Where.
+    pub origin: Origin,
+    /// For programs: a code of `docs/protocol.md`, or the peer's own.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: String,
+    /// More, as a JSON value.
+    pub details: Option<Bytes>,
+}
+
+impl ErrorEvent {
+    /// An error without details.
+    pub fn new(
+        origin: Origin,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self { origin, code: code.into(), message: message.into(), details: None }
+    }
+}
+
+impl fmt::Display for ErrorEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// Where something went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// An attempt to connect failed.
+    Connect,
+    /// The link broke.
+    Transport,
+    /// The other end broke the protocol.
+    Protocol,
+    /// The other end reported it.
+    Peer,
+    /// A listener or a hook of the application's panicked or failed.
+    Application,
+}
+
+/// A message that its listener could not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MessageError {
+    /// The message as it came.
+    pub message: Message,
+    /// Why it could not be read.
+    pub cause: String,
+}
+
+impl MessageError {
+    /// That message could not be read, for that cause.
+    pub fn new(message: Message, cause: impl Into<String>) -> Self {
+        Self { message, cause: cause.into() }
+    }
+}

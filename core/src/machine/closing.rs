@@ -1,0 +1,224 @@
+//! How a connection ends.
+
+use super::backoff::{Asked, Outage};
+use super::{Failure, Loss, Machine, Output, State};
+use crate::wire::{Close, ErrorPacket};
+use crate::{CloseFrame, Disconnect, ErrorEvent, Event, Origin, Reason, Side, Time};
+
+/// One end has said that it closes, or is about to.
+#[derive(Debug)]
+pub(super) struct Closing {
+    /// Until when what is queued may still go out.
+    drain_until: Time,
+    deadline: Time,
+    /// What is queued goes out before the close.
+    drain: bool,
+    /// The close has been handed to the link, or there is none to send.
+    pub(super) said: bool,
+    ending: Ending,
+}
+
+impl Closing {
+    pub(super) const fn drains(&self) -> bool {
+        self.drain && !self.said
+    }
+
+    pub(super) const fn next_deadline(&self) -> Time {
+        if self.drains() { self.drain_until } else { self.deadline }
+    }
+}
+
+/// Why a link ends, and what follows.
+#[derive(Debug)]
+pub(super) struct Ending {
+    reason: Reason,
+    close: Option<CloseFrame>,
+    asked: Asked,
+    /// The connection was open: its application hears of the end.
+    was_open: bool,
+}
+
+impl Ending {
+    fn new(reason: Reason, close: Option<CloseFrame>) -> Self {
+        Self { reason, close, asked: Asked::default(), was_open: true }
+    }
+}
+
+impl Machine {
+    pub(super) fn disconnect(&mut self, now: Time, close: Close) {
+        let reason = match self.side {
+            Side::Client => Reason::ClientDisconnect,
+            Side::Server => Reason::ServerDisconnect,
+        };
+        match &mut self.state {
+            State::Closed => {}
+            State::Connecting { .. } | State::Waiting { .. } => self.stop_trying(),
+            State::Greeting { .. } | State::Authenticating { .. } => match self.side {
+                Side::Client => self.stop_trying(),
+                Side::Server => self.keep_out(now, close, None),
+            },
+            State::Open => {
+                let frame = CloseFrame::new(close.code, close.reason.clone());
+                self.control.close = Some(close);
+                self.begin_closing(now, true, Ending::new(reason, Some(frame)));
+            }
+            // The peer may have asked to come back; the application does not want to.
+            State::Closing(closing) => closing.ending.reason = reason,
+        }
+    }
+
+    fn stop_trying(&mut self) {
+        self.outputs.push_back(Output::DropLink);
+        self.control = Default::default();
+        self.state = State::Closed;
+        let failure = Failure::for_good("disconnected", "disconnect was called");
+        self.outputs.push_back(Output::Closed(Some(failure)));
+    }
+
+    /// A server's: closes a link that never was let in.
+    pub(super) fn keep_out(&mut self, now: Time, close: Close, error: Option<ErrorPacket>) {
+        self.control.error = error;
+        self.control.close = Some(close);
+        let ending = Ending { was_open: false, ..Ending::new(Reason::ServerDisconnect, None) };
+        self.begin_closing(now, false, ending);
+    }
+
+    /// The peer broke the protocol: tells both applications, and ends the link.
+    pub(super) fn violation(
+        &mut self,
+        now: Time,
+        code: u16,
+        name: &'static str,
+        message: impl Into<String>,
+    ) {
+        let message = message.into();
+        self.event(Event::Error(ErrorEvent::new(Origin::Protocol, name, message.clone())));
+        let close = CloseFrame::new(code, name);
+        self.control.error = Some(ErrorPacket { code: name.to_owned(), message, details: None });
+        self.control.close = Some(Close::new(code, name));
+        self.begin_closing(now, false, Ending::new(Reason::TransportError, Some(close)));
+    }
+
+    /// The peer has said that it closes. The link's end comes next.
+    pub(super) fn closed_by_peer(&mut self, now: Time, close: Close) {
+        let frame = CloseFrame::new(close.code, close.reason);
+        let reason = Reason::from_close_code(frame.code, self.side);
+        let mut ending = Ending::new(reason, Some(frame));
+        ending.asked = Asked { retry_after: close.retry_after, spread: close.spread };
+        self.begin_closing(now, false, ending);
+        if let State::Closing(closing) = &mut self.state {
+            closing.said = true;
+        }
+    }
+
+    fn begin_closing(&mut self, now: Time, drain: bool, ending: Ending) {
+        let limit = self.config.close_timeout;
+        self.state = State::Closing(Box::new(Closing {
+            drain_until: now + limit / 2,
+            deadline: now + limit,
+            drain,
+            said: false,
+            ending,
+        }));
+    }
+
+    pub(super) fn tick_closing(&mut self, now: Time) {
+        let State::Closing(closing) = &mut self.state else { return };
+        if now >= closing.deadline {
+            self.finish_closing(now);
+        } else {
+            closing.drain = false;
+        }
+    }
+
+    pub(super) fn link_lost(&mut self, now: Time, loss: Loss) {
+        match (&self.state, self.side) {
+            (State::Closed | State::Waiting { .. }, _) => {}
+            (State::Connecting { .. } | State::Greeting { .. }, Side::Client) => {
+                let failure = self.failure_of(loss);
+                self.attempt_failed(now, failure);
+            }
+            (
+                State::Connecting { .. } | State::Greeting { .. } | State::Authenticating { .. },
+                _,
+            ) => self.over(None),
+            (State::Open, _) => {
+                let ending = self.ending_of(loss);
+                self.finish(now, ending);
+            }
+            (State::Closing(_), _) => self.finish_closing(now),
+        }
+    }
+
+    fn ending_of(&mut self, loss: Loss) -> Ending {
+        match loss {
+            Loss::Closed(close) => {
+                Ending::new(Reason::from_close_code(close.code, self.side), Some(close))
+            }
+            Loss::Ended => Ending::new(Reason::TransportClose, None),
+            Loss::Broken(failure) => {
+                let error = ErrorEvent::new(Origin::Transport, failure.code, failure.message);
+                self.event(Event::Error(error));
+                Ending::new(Reason::TransportError, None)
+            }
+        }
+    }
+
+    /// The peer is silent: the link is dropped at once, since a close would be waited for in vain.
+    pub(super) fn peer_gone(&mut self, now: Time) {
+        self.finish(now, Ending::new(Reason::PingTimeout, None));
+    }
+
+    fn finish_closing(&mut self, now: Time) {
+        if let State::Closing(closing) = std::mem::replace(&mut self.state, State::Closed) {
+            self.finish(now, closing.ending);
+        }
+    }
+
+    /// The link is gone, whatever the way: the one place where an open connection ends.
+    fn finish(&mut self, now: Time, ending: Ending) {
+        let (unsent, unconfirmed) = self.outbound.clear();
+        let Ending { reason, close, asked, was_open } = ending;
+        let comes_back = self.side == Side::Client && reason.reconnects() && self.config.reconnect;
+        self.outage = Outage::new(true);
+        let delay = comes_back
+            .then(|| self.outage.first_delay(&self.config.backoff, asked, &mut self.rng))
+            .flatten();
+        self.over(delay.map(|delay| now + delay));
+        if was_open {
+            let reconnects = delay.is_some();
+            let end = Disconnect { reason, close, unsent, unconfirmed, reconnects };
+            self.event(Event::Disconnect(end));
+        }
+        match delay {
+            Some(_) => self.event(Event::Connecting),
+            None => {
+                if comes_back {
+                    self.event(Event::ReconnectFailed);
+                }
+                self.outputs.push_back(Output::Closed(None));
+            }
+        }
+    }
+
+    /// Forgets the link. With a time to try again it waits for that, else it is closed.
+    fn over(&mut self, again: Option<Time>) {
+        self.outputs.push_back(Output::DropLink);
+        self.control = Default::default();
+        if self.side == Side::Client {
+            self.id = None;
+        }
+        if self.pulse.is_awaited() {
+            self.outputs.push_back(Output::RoundTrip(None));
+        }
+        self.state = again.map_or(State::Closed, |until| State::Waiting { until });
+    }
+}
+
+impl Close {
+    /// A close that asks for no delay; a longer reason is cut, as [`CloseFrame::new`] does.
+    pub fn new(code: u16, reason: impl Into<String>) -> Self {
+        let CloseFrame { code, reason } = CloseFrame::new(code, reason);
+        Self { code, reason, retry_after: None, spread: None }
+    }
+}

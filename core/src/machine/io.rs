@@ -1,0 +1,215 @@
+//! What goes into the machine and what comes out of it.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::wire::{Close, Hello};
+use crate::{
+    Capabilities, Class, CloseFrame, ConnectionId, Event, Frame, Message, Time, TransportError,
+};
+
+/// What happened, told to [`Machine::handle`](super::Machine::handle).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Input {
+    /// The application wants a connection (a client's).
+    Connect,
+    /// The application wants no connection any more. What is queued goes out first.
+    Disconnect(Close),
+    /// The application sends a message, encoded already.
+    Send(Outgoing),
+    /// The application has taken so much since the link opened.
+    Taken(Taken),
+    /// The application wants to know the round-trip time.
+    Ping,
+    /// The link is up: it can carry this much, and (a client's) these are the credentials.
+    LinkUp(Capabilities, Option<Bytes>),
+    /// The attempt to make a link failed.
+    LinkFailed(Failure),
+    /// The link is gone: closed by the peer, at its end, or broken.
+    LinkLost(Loss),
+    /// A frame came.
+    Frame(Frame),
+    /// The transport saw a sign of life.
+    Activity,
+    /// This end stopped reading (`true`), or reads again (`false`).
+    Suspended(bool),
+    /// The link has taken all that it was given up to the last [`Output::Flush`].
+    Written,
+    /// The client may come in (a server's answer to [`Output::Authenticate`]).
+    Accept(Grant),
+    /// The client may not come in.
+    Refuse(Refusal),
+    /// The deadline that [`Output::Wait`] named may have come.
+    Tick,
+}
+
+/// What the driver is to do, in the order given by [`Machine::poll`](super::Machine::poll).
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Output {
+    /// Fetch credentials, make a link, and answer with [`Input::LinkUp`] or [`Input::LinkFailed`].
+    Connect {
+        /// Which attempt since the last open, from 1.
+        attempt: u32,
+        /// When it should be over: the driver need not watch this, the machine does.
+        deadline: Time,
+    },
+    /// Ask the application whether this client may come in; answer with [`Input::Accept`] or
+    /// [`Input::Refuse`]. Do not read from the link meanwhile.
+    Authenticate(Box<Hello>),
+    /// Put this into the batch that goes to the link.
+    Transmit(Transmit),
+    /// The batch is whole: write it, flush once, and answer with [`Input::Written`]. No further
+    /// [`Transmit`] comes before that.
+    Flush,
+    /// Drop the link, or the attempt to make one, at once.
+    DropLink,
+    /// Tell the application.
+    Event(Event),
+    /// Give the application a message, and tell when it was taken.
+    Message(Received),
+    /// Answer all who wait for a round-trip time; `None`: there will be none.
+    RoundTrip(Option<Duration>),
+    /// Nobody needs to wait for the connection to open any more: it will not, until
+    /// [`Input::Connect`]. A server's connection is over.
+    Closed(Option<Failure>),
+    /// Nothing more until an input comes, or this deadline with [`Input::Tick`].
+    Wait(Time),
+}
+
+/// One thing for the link to send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transmit {
+    /// A frame.
+    Frame(Frame),
+    /// The transport's own ping.
+    Ping,
+    /// The transport's close. Nothing comes after it.
+    Close(CloseFrame),
+}
+
+/// A message on its way out, encoded.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// The frame.
+    pub frame: Frame,
+    /// The message's delivery class.
+    pub class: Class,
+}
+
+/// A message on its way in.
+#[derive(Debug)]
+pub struct Received {
+    /// The message.
+    pub message: Message,
+    /// What it costs of the window, in bytes.
+    pub cost: usize,
+    /// Whether it is numbered.
+    pub numbered: bool,
+}
+
+/// What the application has taken since the link opened. All three only rise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// Numbered messages.
+    pub numbered: u64,
+    /// Messages without a number.
+    pub unnumbered: u64,
+    /// Their costs in bytes.
+    pub cost: u64,
+}
+
+/// How a client is let in.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// Its id.
+    pub id: ConnectionId,
+    /// Its properties.
+    pub properties: Vec<(String, String)>,
+}
+
+/// How a client is kept out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs: `"unauthorized"`, or a code of the application's own.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: String,
+    /// When to try again; `None` is never.
+    pub retry_after: Option<Duration>,
+}
+
+impl Refusal {
+    /// Refused for good: the client does not try again by itself.
+    pub fn for_good(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), retry_after: None }
+    }
+
+    /// Refused for now: the client tries again after that time at the earliest.
+    pub fn for_now(
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+        retry_after: Duration,
+    ) -> Self {
+        Self { code: code.into(), message: message.into(), retry_after: Some(retry_after) }
+    }
+}
+
+/// Why an attempt to connect failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// For programs: a code of `docs/protocol.md`, or the server's own.
+    pub code: Cow<'static, str>,
+    /// For people.
+    pub message: String,
+    /// Whether another attempt can help.
+    pub retryable: bool,
+    /// The delay that the other end asked for.
+    pub retry_after: Option<Duration>,
+    /// The time over which it asked for the next attempts to be spread.
+    pub spread: Option<Duration>,
+}
+
+impl Failure {
+    /// A failure that another attempt may mend.
+    pub fn retryable(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retryable: true,
+            retry_after: None,
+            spread: None,
+        }
+    }
+
+    /// A failure that no further attempt can mend.
+    pub fn for_good(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { retryable: false, ..Self::retryable(code, message) }
+    }
+}
+
+impl From<&TransportError> for Failure {
+    fn from(error: &TransportError) -> Self {
+        Self {
+            code: error.kind().code().into(),
+            message: error.to_string(),
+            retryable: error.is_retryable(),
+            retry_after: error.retry_after(),
+            spread: None,
+        }
+    }
+}
+
+/// How a link ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// The peer closed it.
+    Closed(CloseFrame),
+    /// It ended without a close.
+    Ended,
+    /// It broke.
+    Broken(Failure),
+}

@@ -1,0 +1,192 @@
+//! An open connection: messages, acknowledgements, signs of life.
+
+use super::flow::Inbound;
+use super::heartbeat::{Beat, Pulse};
+use super::{Failure, Machine, Outgoing, Output, PeerLimits, Received, State};
+use crate::reason::close_code;
+use crate::wire::{Ack, DecodeError, PACKET_OVERHEAD, Packet, is_numbered};
+use crate::{ErrorEvent, Event, Frame, Message, Origin, Side, Time};
+
+impl Machine {
+    pub(super) fn open(&mut self, now: Time, peer: PeerLimits) {
+        self.peer_max_frame = peer.max_frame.min(self.link.max_frame);
+        self.outbound.open(peer.window);
+        self.inbound = Inbound::new(self.config.window);
+        self.pulse = Pulse::new(now, &self.config.heartbeat, &mut self.rng);
+        if !self.can_ping() {
+            self.pulse.switch_off();
+        }
+        self.state = State::Open;
+    }
+
+    fn can_ping(&self) -> bool {
+        self.has_session() || self.link.pings
+    }
+
+    pub(super) fn send(&mut self, outgoing: Outgoing) {
+        match &self.state {
+            State::Open | State::Closing(_) => self.outbound.push(outgoing),
+            State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Waiting { .. } => {
+                let message = "a message was sent while not connected, and is dropped";
+                self.event(Event::Error(ErrorEvent::new(
+                    Origin::Application,
+                    "not_connected",
+                    message,
+                )));
+            }
+        }
+    }
+
+    pub(super) fn ping(&mut self, now: Time) {
+        match &self.state {
+            State::Open if self.can_ping() => {
+                if let Some(token) = self.pulse.ping_by_hand(now) {
+                    self.control.ping = Some(token);
+                }
+            }
+            State::Open
+            | State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Closing(_)
+            | State::Waiting { .. } => self.outputs.push_back(Output::RoundTrip(None)),
+        }
+    }
+
+    pub(super) fn activity(&mut self, now: Time) {
+        match &self.state {
+            State::Open | State::Closing(_) => {
+                self.pulse.hear(now);
+                if !self.has_session() {
+                    self.answer_round_trip(now, None);
+                }
+            }
+            State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Waiting { .. } => {}
+        }
+    }
+
+    fn answer_round_trip(&mut self, now: Time, token: Option<u64>) {
+        if let Some(time) = self.pulse.pong(now, token) {
+            self.outputs.push_back(Output::RoundTrip(Some(time)));
+        }
+    }
+
+    pub(super) fn frame(&mut self, now: Time, frame: Frame) {
+        match (&self.state, self.side) {
+            (State::Greeting { .. }, Side::Server) => self.first_frame(now, frame),
+            (State::Greeting { .. }, Side::Client) => match self.decode(frame) {
+                Ok((packet, _)) => self.frame_in_greeting(now, packet),
+                Err(error) => self.attempt_failed(now, undecodable(&error)),
+            },
+            (State::Open | State::Closing(_), _) => self.frame_in_open(now, frame),
+            // Of a link that was dropped, or that is not read from.
+            (
+                State::Closed
+                | State::Connecting { .. }
+                | State::Authenticating { .. }
+                | State::Waiting { .. },
+                _,
+            ) => {}
+        }
+    }
+
+    fn frame_in_open(&mut self, now: Time, frame: Frame) {
+        self.pulse.hear(now);
+        let (packet, size) = match self.decode(frame) {
+            Ok(decoded) => decoded,
+            Err(error) => {
+                return self.broken(now, close_code::PROTOCOL, "bad_packet", error.to_string());
+            }
+        };
+        let numbered = is_numbered(&packet);
+        match packet {
+            Packet::Message(message) => self.receive(now, message, size, numbered),
+            Packet::Ack(ack) => self.acknowledged(now, ack),
+            Packet::Ping(token) => self.control.pong = Some(token),
+            Packet::Pong(token) => self.answer_round_trip(now, Some(token)),
+            Packet::Error(error) => {
+                let mut event = ErrorEvent::new(Origin::Peer, error.code, error.message);
+                event.details = error.details;
+                self.event(Event::Error(event));
+            }
+            Packet::Close(close) => match self.state {
+                // Both ends close at once: each waits for the link's end already.
+                State::Closing(_) => {}
+                _ => self.closed_by_peer(now, close),
+            },
+            Packet::Hello(_) | Packet::Ready(_) => {
+                let message = format!("`{}` on an open connection", packet.name());
+                self.broken(now, close_code::PROTOCOL, "bad_packet", message);
+            }
+        }
+    }
+
+    fn decode(&self, frame: Frame) -> Result<(Packet, usize), DecodeError> {
+        let size = frame.len();
+        let codec =
+            self.codec.as_ref().expect("a client has its codec, a server once it has heard hello");
+        codec.decode(frame).map(|packet| (packet, size))
+    }
+
+    fn receive(&mut self, now: Time, message: Message, size: usize, numbered: bool) {
+        let cost = if self.has_session() {
+            match self.inbound.receive(now, size, numbered) {
+                Ok(cost) => cost,
+                Err(_) => {
+                    let window = self.config.window;
+                    let text = format!("more than the window of {window} bytes was sent");
+                    return self.broken(now, close_code::POLICY, "window_exceeded", text);
+                }
+            }
+        } else {
+            size + PACKET_OVERHEAD
+        };
+        self.outputs.push_back(Output::Message(Received { message, cost, numbered }));
+    }
+
+    fn acknowledged(&mut self, now: Time, ack: Ack) {
+        if self.outbound.acknowledge(ack).is_err() {
+            let text = "more was acknowledged than had been sent";
+            self.broken(now, close_code::PROTOCOL, "bad_packet", text);
+        }
+    }
+
+    /// The peer broke the protocol. While closing that changes nothing any more.
+    fn broken(&mut self, now: Time, code: u16, name: &'static str, message: impl Into<String>) {
+        if let State::Open = self.state {
+            self.violation(now, code, name, message);
+        }
+    }
+
+    pub(super) fn tick_open(&mut self, now: Time) {
+        if self.inbound.tick(now) {
+            self.control.ack = true;
+        }
+        match self.pulse.beat(now, &self.config.heartbeat, &mut self.rng) {
+            Beat::Alive => {}
+            Beat::Ping(token) => self.control.ping = Some(token),
+            Beat::Unanswered => self.outputs.push_back(Output::RoundTrip(None)),
+            Beat::Gone => self.peer_gone(now),
+        }
+        self.shrink();
+    }
+}
+
+/// A server that speaks another version will speak it at the next attempt too.
+fn undecodable(error: &DecodeError) -> Failure {
+    match error {
+        DecodeError::UnsupportedVersion(_) => {
+            Failure::for_good("unsupported_version", error.to_string())
+        }
+        _ => Failure::retryable("bad_packet", error.to_string()),
+    }
+}

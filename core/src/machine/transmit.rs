@@ -1,0 +1,136 @@
+//! What goes to the link, in batches.
+
+use super::{Machine, Output, State, Transmit};
+use crate::wire::{Ack, Close, ErrorPacket, Packet};
+use crate::{CloseFrame, Event, Frame};
+
+/// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
+const BATCH_BYTES: usize = 64 * 1024;
+
+/// The largest batch in frames, so that other connections get their turn.
+const BATCH_FRAMES: usize = 64;
+
+/// What this end has to say beside messages. Each part is one at most, so that it is bounded
+/// whatever the peer does: of many pings only the last one is answered.
+#[derive(Debug, Default)]
+pub(super) struct Control {
+    /// The link has written the last batch.
+    pub(super) writable: bool,
+    /// Hello or ready.
+    pub(super) greeting: Option<Frame>,
+    /// Told to the application once the greeting is handed over.
+    pub(super) announce: Option<Event>,
+    pub(super) pong: Option<u64>,
+    pub(super) ping: Option<u64>,
+    /// An acknowledgement goes out even if no message does.
+    pub(super) ack: bool,
+    pub(super) error: Option<ErrorPacket>,
+    pub(super) close: Option<Close>,
+}
+
+impl Machine {
+    pub(super) fn written(&mut self) {
+        self.control.writable = true;
+    }
+
+    /// Makes the next batch, if the link takes one and there is something to send.
+    pub(super) fn transmit(&mut self) {
+        if !self.control.writable {
+            return;
+        }
+        let before = self.outputs.len();
+        if let Some(greeting) = self.control.greeting.take() {
+            self.push_frame(greeting);
+        }
+        if let Some(token) = self.control.pong.take() {
+            self.push_packet(&Packet::Pong(token));
+        }
+        if let Some(token) = self.control.ping.take() {
+            self.push_ping(token);
+        }
+        let messages = self.push_messages();
+        if self.inbound.owes() && (messages || self.control.ack) {
+            let Ack { numbered, unnumbered } = self.inbound.acknowledge();
+            self.control.ack = false;
+            self.push_packet(&Packet::Ack(Ack { numbered, unnumbered }));
+        }
+        if self.may_say_close() {
+            self.push_close();
+        }
+        if self.outputs.len() > before {
+            self.outputs.push_back(Output::Flush);
+            self.control.writable = false;
+        }
+        if let Some(event) = self.control.announce.take() {
+            self.event(event);
+        }
+    }
+
+    /// Whether a message went into the batch.
+    fn push_messages(&mut self) -> bool {
+        let sends = match &self.state {
+            State::Open => true,
+            State::Closing(closing) => closing.drains(),
+            State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Waiting { .. } => false,
+        };
+        let (mut bytes, mut frames) = (0, 0);
+        while sends && bytes < BATCH_BYTES && frames < BATCH_FRAMES {
+            let Some(frame) = self.outbound.pop() else { break };
+            bytes += frame.len();
+            frames += 1;
+            self.push_frame(frame);
+        }
+        frames > 0
+    }
+
+    fn may_say_close(&self) -> bool {
+        match &self.state {
+            State::Closing(closing) if closing.drains() => self.outbound.is_empty(),
+            State::Closing(closing) => !closing.said,
+            State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Open
+            | State::Waiting { .. } => false,
+        }
+    }
+
+    fn push_close(&mut self) {
+        if let State::Closing(closing) = &mut self.state {
+            closing.said = true;
+        }
+        if let Some(error) = self.control.error.take() {
+            self.push_packet(&Packet::Error(error));
+        }
+        if let Some(close) = self.control.close.take() {
+            let frame = CloseFrame::new(close.code, close.reason.clone());
+            self.push_packet(&Packet::Close(close));
+            self.outputs.push_back(Output::Transmit(Transmit::Close(frame)));
+        }
+    }
+
+    fn push_ping(&mut self, token: u64) {
+        if self.has_session() {
+            self.push_packet(&Packet::Ping(token));
+        } else {
+            self.outputs.push_back(Output::Transmit(Transmit::Ping));
+        }
+    }
+
+    fn push_frame(&mut self, frame: Frame) {
+        self.outputs.push_back(Output::Transmit(Transmit::Frame(frame)));
+    }
+
+    /// Raw has no packets but messages: what it cannot say is left out.
+    fn push_packet(&mut self, packet: &Packet) {
+        let frame = self.codec.as_ref().and_then(|codec| codec.encode(packet).ok());
+        if let Some(frame) = frame {
+            self.push_frame(frame);
+        }
+    }
+}

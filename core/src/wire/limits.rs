@@ -1,0 +1,138 @@
+//! What a packet may hold, for both codecs and both directions.
+//!
+//! Everything without a limit here (a room, a query's value, an error's text) is bounded by the frame alone: 16 KiB
+//! before a link is known, the receiver's `max_frame` after that.
+
+use std::time::Duration;
+
+use super::{DecodeError, EncodeError, Hello, Packet, Ready, VERSION};
+use crate::{CloseFrame, ConnectionId, Message};
+
+/// Pairs in a hello's query or a ready's properties: more than any page's URL carries, and few enough to search by
+/// walking.
+pub(super) const MAX_PAIRS: usize = 64;
+
+/// Bytes in the name of a channel or an event: such names are keys of maps at the receiver, so a peer must not choose
+/// how much memory one takes.
+const MAX_NAME: usize = 256;
+
+/// The largest number that JSON carries unharmed: JavaScript's `Number.MAX_SAFE_INTEGER`. In milliseconds it is
+/// 285,000 years, so durations are capped to it in both codecs.
+pub(super) const MAX_NUMBER: u64 = (1 << 53) - 1;
+
+/// A field that is over its limit.
+pub(super) struct Over {
+    field: &'static str,
+    size: usize,
+    limit: usize,
+}
+
+impl From<Over> for EncodeError {
+    fn from(Over { field, size, limit }: Over) -> Self {
+        Self::TooLarge { field, size, limit }
+    }
+}
+
+impl From<Over> for DecodeError {
+    fn from(Over { field, size, limit }: Over) -> Self {
+        Self::TooLarge { field, size, limit }
+    }
+}
+
+/// How many pairs a query or properties have.
+pub(super) fn pairs(field: &'static str, count: usize) -> Result<(), Over> {
+    within(field, count, MAX_PAIRS)
+}
+
+/// How long the name of a channel or an event is.
+pub(super) fn name(field: &'static str, len: usize) -> Result<(), Over> {
+    within(field, len, MAX_NAME)
+}
+
+/// How long the reason of a close is.
+pub(super) fn reason(len: usize) -> Result<(), Over> {
+    within("close.reason", len, CloseFrame::MAX_REASON)
+}
+
+/// The id in a ready.
+pub(super) fn connection_id(id: &str) -> Result<ConnectionId, DecodeError> {
+    within("ready.id", id.len(), ConnectionId::MAX_LEN)?;
+    ConnectionId::new(id)
+        .ok_or(DecodeError::Invalid { field: "ready.id", expected: "an id: it is empty" })
+}
+
+/// The version that a peer says it speaks.
+pub(super) fn version(version: u64) -> Result<u8, DecodeError> {
+    if version == u64::from(VERSION) {
+        Ok(VERSION)
+    } else {
+        Err(DecodeError::UnsupportedVersion(version))
+    }
+}
+
+/// The code of a close.
+pub(super) fn close_code(code: u64) -> Result<u16, DecodeError> {
+    u16::try_from(code)
+        .map_err(|_| DecodeError::Invalid { field: "close.code", expected: "at most 65535" })
+}
+
+/// What is wrong with a packet whatever the codec.
+pub(super) fn check(packet: &Packet) -> Result<(), EncodeError> {
+    match packet {
+        Packet::Hello(hello) => check_hello(hello),
+        Packet::Ready(ready) => check_ready(ready),
+        Packet::Message(message) => check_message(message),
+        Packet::Error(error) => {
+            error.details.as_deref().map_or(Ok(()), |details| is_json("error.details", details))
+        }
+        Packet::Close(close) => Ok(reason(close.reason.len())?),
+        Packet::Ack(_) | Packet::Ping(_) | Packet::Pong(_) => Ok(()),
+    }
+}
+
+fn check_hello(hello: &Hello) -> Result<(), EncodeError> {
+    is_this_version("hello.version", hello.version)?;
+    pairs("hello.query", hello.query.len())?;
+    hello.auth.as_deref().map_or(Ok(()), |auth| is_json("hello.auth", auth))
+}
+
+fn check_ready(ready: &Ready) -> Result<(), EncodeError> {
+    is_this_version("ready.version", ready.version)?;
+    Ok(pairs("ready.properties", ready.properties.len())?)
+}
+
+fn check_message(message: &Message) -> Result<(), EncodeError> {
+    name("message.channel", message.channel.as_ref().map_or(0, |channel| channel.len()))?;
+    Ok(name("message.event", message.event.as_ref().map_or(0, |event| event.len()))?)
+}
+
+fn is_this_version(field: &'static str, version: u8) -> Result<(), EncodeError> {
+    if version == VERSION { Ok(()) } else { Err(EncodeError::Invalid { field, expected: "1" }) }
+}
+
+fn is_json(field: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
+    json(bytes).map(|_| ()).ok_or(EncodeError::Invalid { field, expected: "JSON" })
+}
+
+/// The one JSON value in `bytes`, without the white space around it; `None` when it is not JSON in UTF-8. It takes no
+/// stack however deep the value is: a `RawValue` is skipped over, not built.
+pub(super) fn json(bytes: &[u8]) -> Option<&str> {
+    serde_json::from_slice::<&serde_json::value::RawValue>(bytes)
+        .ok()
+        .map(serde_json::value::RawValue::get)
+}
+
+/// Whole milliseconds, rounded up so that nobody comes back too early, at most [`MAX_NUMBER`].
+pub(super) fn to_millis(duration: Duration) -> u64 {
+    let millis = duration.as_nanos().div_ceil(1_000_000);
+    u64::try_from(millis).unwrap_or(MAX_NUMBER).min(MAX_NUMBER)
+}
+
+/// The duration of that many milliseconds, at most [`MAX_NUMBER`].
+pub(super) fn from_millis(millis: u64) -> Duration {
+    Duration::from_millis(millis.min(MAX_NUMBER))
+}
+
+fn within(field: &'static str, size: usize, limit: usize) -> Result<(), Over> {
+    if size <= limit { Ok(()) } else { Err(Over { field, size, limit }) }
+}

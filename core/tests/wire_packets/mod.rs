@@ -1,0 +1,129 @@
+//! Packets to try the codecs with.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use moorline_core::wire::{
+    Ack, Close, ErrorPacket, Hello, Packet, Ready, Recovery, Resume, Secret, SessionGrant,
+};
+use moorline_core::{Class, ConnectionId, Data, Message};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+
+/// The largest number that JSON carries.
+pub(crate) const MAX_NUMBER: u64 = (1 << 53) - 1;
+
+/// Any packet whose numbers are at most `max`.
+pub(crate) fn packets(max: u64) -> impl Strategy<Value = Packet> {
+    prop_oneof![
+        hellos(max).prop_map(|hello| Packet::Hello(Box::new(hello))),
+        readys(max).prop_map(|ready| Packet::Ready(Box::new(ready))),
+        messages().prop_map(Packet::Message),
+        (0..=max, 0..=max)
+            .prop_map(|(numbered, unnumbered)| Packet::Ack(Ack { numbered, unnumbered })),
+        (0..=max).prop_map(Packet::Ping),
+        (0..=max).prop_map(Packet::Pong),
+        (text(30), text(30), option::of(json()))
+            .prop_map(|(code, message, details)| ErrorPacket { code, message, details })
+            .prop_map(Packet::Error),
+        (any::<u16>(), text(30), option::of(millis()), option::of(millis()))
+            .prop_map(|(code, reason, retry_after, spread)| Close {
+                code,
+                reason,
+                retry_after,
+                spread
+            })
+            .prop_map(Packet::Close),
+    ]
+}
+
+fn messages() -> impl Strategy<Value = Message> {
+    let class =
+        prop_oneof![Just(Class::Volatile), Just(Class::AtMostOnce), Just(Class::AtLeastOnce)];
+    let data = prop_oneof![
+        text(60).prop_map(|text| Data::Text(text.into())),
+        json().prop_map(Data::Json),
+        vec(any::<u8>(), 0..60).prop_map(|bytes| Data::Binary(bytes.into())),
+    ];
+    (class, option::of(text(30)), option::of(text(30)), data).prop_map(
+        |(class, channel, event, data)| {
+            let mut message = Message::new(data).class(class);
+            message.channel = channel.map(Into::into);
+            message.event = event.map(Into::into);
+            message
+        },
+    )
+}
+
+fn hellos(max: u64) -> impl Strategy<Value = Hello> {
+    let numbers = (0..=max, 0..=max, 0..=max);
+    let resume = (text(30), any::<[u8; 16]>(), 0..=max).prop_map(|(session, secret, received)| {
+        Resume { session, secret: Secret(secret), received }
+    });
+    (numbers, option::of(text(30)), option::of(json()), pairs(), option::of(resume)).prop_map(
+        |((attempt, window, max_frame), room, auth, query, resume)| Hello {
+            version: 1,
+            attempt,
+            window,
+            max_frame,
+            room,
+            auth,
+            query,
+            resume,
+        },
+    )
+}
+
+fn readys(max: u64) -> impl Strategy<Value = Ready> {
+    let session = (text(30), any::<[u8; 16]>())
+        .prop_map(|(id, secret)| SessionGrant { id, secret: Secret(secret) });
+    let recovery = prop_oneof![
+        Just(Recovery::Fresh),
+        (0..=max).prop_map(|received| Recovery::Recovered { received }),
+        (0..=max, 0..=max).prop_map(|(from, to)| Recovery::Gap { from, to }),
+    ];
+    ("\\PC{1,16}", 0..=max, 0..=max, pairs(), option::of(session), recovery).prop_map(
+        |(id, window, max_frame, properties, session, recovery)| Ready {
+            version: 1,
+            id: ConnectionId::new(id).expect("1 to 16 characters of at most 4 bytes"),
+            window,
+            max_frame,
+            properties,
+            session,
+            recovery,
+        },
+    )
+}
+
+fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+    vec((text(10), text(10)), 0..6)
+}
+
+/// Any characters, at most `bytes` of them: control characters, quotation marks and emoji too.
+fn text(bytes: usize) -> impl Strategy<Value = String> {
+    vec(prop_oneof![any::<char>(), proptest::char::range('\0', '\x7f')], 0..=bytes / 4)
+        .prop_map(String::from_iter)
+}
+
+/// Any JSON value, with no white space around it.
+fn json() -> impl Strategy<Value = Bytes> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        text(30).prop_map(Into::into),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Into::into),
+            vec((text(10), inner), 0..4)
+                .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+        ]
+    })
+    .prop_map(|value| value.to_string().into())
+}
+
+fn millis() -> impl Strategy<Value = Duration> {
+    (0..=MAX_NUMBER).prop_map(Duration::from_millis)
+}

@@ -1,0 +1,78 @@
+//! What only a client's connections do: make links.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_core::machine::{Failure, Grant, Refusal};
+use moorline_core::wire::Hello;
+use moorline_core::{BoxFuture, ConnectRequest, Transport};
+
+use crate::Event;
+use crate::driver::{Attempt, Link, Role};
+use crate::server::Admission;
+use crate::shared::Shared;
+
+/// Fetches credentials: a JSON value, or why there is none.
+pub(crate) type Credentials =
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Bytes, String>> + Send + Sync>;
+
+/// Makes links, with the transport's type erased: one box for each attempt.
+pub(crate) type Attempts = Arc<dyn Fn(u32) -> BoxFuture<'static, Attempt> + Send + Sync>;
+
+/// The attempts of a client on this transport.
+pub(crate) fn attempts<T: Transport>(
+    transport: T,
+    request: ConnectRequest,
+    credentials: Option<Credentials>,
+) -> Attempts {
+    let transport = Arc::new(transport);
+    Arc::new(move |attempt| {
+        let transport = transport.clone();
+        let credentials = credentials.clone();
+        let mut request = request.clone();
+        request.attempt = attempt;
+        Box::pin(async move {
+            // Fetched afresh for each attempt: a token may have expired in the meantime (R43).
+            let auth = match credentials {
+                Some(fetch) => {
+                    Some(fetch().await.map_err(|cause| Failure::retryable("credentials", cause))?)
+                }
+                None => None,
+            };
+            let link = transport.connect(&request).await;
+            let (sender, receiver) = link.map_err(|error| Failure::from(&error))?;
+            Ok((Link::new(sender, receiver), transport.capabilities(), auth))
+        })
+    })
+}
+
+/// A client's [`Role`].
+pub(crate) struct ClientRole {
+    attempts: Attempts,
+}
+
+impl ClientRole {
+    pub(crate) const fn new(attempts: Attempts) -> Self {
+        Self { attempts }
+    }
+}
+
+impl Role for ClientRole {
+    fn connect(&mut self, attempt: u32) -> BoxFuture<'static, Attempt> {
+        (self.attempts)(attempt)
+    }
+
+    fn authenticate(&mut self, _: Hello) -> BoxFuture<'static, Result<Admission, Refusal>> {
+        unreachable!("a client's machine never asks who its peer is")
+    }
+
+    fn admit(&mut self, _: Admission) -> Result<Grant, Refusal> {
+        unreachable!("a client's machine never asks who its peer is")
+    }
+
+    fn before(&mut self, _shared: &Arc<Shared>, _event: &Event) {}
+
+    fn ends_when_closed(&self) -> bool {
+        false
+    }
+}

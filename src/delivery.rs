@@ -1,0 +1,342 @@
+//! From the driver to the application: who gets a message or an event, and when it counts as taken.
+//!
+//! A message goes to the listeners that hear it, else to the inbox for `next_message`. It is taken when
+//! its listeners have run, or when it was given out. All of it is behind one mutex, so that no
+//! message falls between a listener that is being added and one that comes in.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Waker;
+
+use moorline_core::machine::{Received, Taken};
+use moorline_core::{Config, Message, Time};
+
+use crate::listeners::{Callback, Registry, Token};
+use crate::streams::{EventQueue, StatusCell};
+use crate::sync::{WaitList, lock};
+use crate::{Event, Status};
+
+/// How many events may wait for the listeners, beside messages, whose bound is the window. Past it the
+/// oldest are dropped, and told as [`Event::Lagged`].
+const MAX_JOBS: usize = 1024;
+
+/// See the [module](self).
+pub(crate) struct Delivery {
+    registry: Registry,
+    inbox: VecDeque<Item>,
+    /// Readers of the inbox.
+    pub(crate) readers: WaitList,
+    /// Somebody has ever read the inbox: what is in it will be taken some day.
+    has_reader: bool,
+    jobs: VecDeque<Job>,
+    waiting_events: usize,
+    lagged: u64,
+    worker: Worker,
+    streams: Vec<Weak<Mutex<EventQueue>>>,
+    statuses: Vec<Weak<Mutex<StatusCell>>>,
+    link: u64,
+    taken: Taken,
+    /// What the driver knows to be taken.
+    reported: Taken,
+    /// The driver wants to be woken by the next message that is taken.
+    driver_waits: bool,
+    unheard: u64,
+    status: Status,
+    ended: bool,
+    window: usize,
+    held: usize,
+}
+
+/// A message that has not been taken.
+pub(crate) struct Item {
+    message: Message,
+    cost: usize,
+    numbered: bool,
+    /// The link that it came over: a later one does not acknowledge it.
+    link: u64,
+    arrived: Time,
+}
+
+/// Something for the listeners' task.
+pub(crate) enum Job {
+    Event(Event),
+    Message(Item),
+}
+
+#[derive(Default)]
+enum Worker {
+    #[default]
+    None,
+    Busy,
+    Idle(Waker),
+}
+
+impl Delivery {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            registry: Registry::default(),
+            inbox: VecDeque::new(),
+            readers: WaitList::default(),
+            has_reader: false,
+            jobs: VecDeque::new(),
+            waiting_events: 0,
+            lagged: 0,
+            worker: Worker::None,
+            streams: Vec::new(),
+            statuses: Vec::new(),
+            link: 0,
+            taken: Taken::default(),
+            reported: Taken::default(),
+            driver_waits: false,
+            unheard: 0,
+            status: Status::Closed,
+            ended: false,
+            window: config.window,
+            held: 0,
+        }
+    }
+
+    // What the driver does.
+
+    /// A new link: it knows nothing of what was taken from the one before.
+    pub(crate) fn begin_link(&mut self) {
+        self.link += 1;
+        self.taken = Taken::default();
+        self.reported = Taken::default();
+        self.driver_waits = false;
+    }
+
+    /// What was taken since the link began, if that is news. The driver is woken by the next message
+    /// that is taken if it `waits` for one, else when a quarter of the window was.
+    pub(crate) fn report_taken(&mut self, waits: bool) -> Option<Taken> {
+        self.driver_waits = waits;
+        (self.taken != self.reported).then(|| {
+            self.reported = self.taken;
+            self.taken
+        })
+    }
+
+    /// Bytes of messages that have not been taken.
+    pub(crate) const fn held(&self) -> usize {
+        self.held
+    }
+
+    /// The status has changed.
+    pub(crate) fn set_status(&mut self, status: Status, wakes: &mut Vec<Waker>) {
+        self.status = status;
+        self.statuses.retain(|cell| {
+            let Some(cell) = cell.upgrade() else { return false };
+            wakes.extend(lock(&cell).set(status));
+            true
+        });
+        wakes.extend(self.readers.first());
+        self.dispatch(Event::Status(status), wakes);
+    }
+
+    /// Tells the application of an event. Those to be woken once the lock is released are added to
+    /// `wakes`.
+    pub(crate) fn dispatch(&mut self, event: Event, wakes: &mut Vec<Waker>) {
+        self.push_to_streams(&event, wakes);
+        if !self.registry.hear(&event) {
+            return;
+        }
+        if self.waiting_events >= MAX_JOBS {
+            self.drop_oldest_event();
+        }
+        self.waiting_events += 1;
+        self.push_job(Job::Event(event), wakes);
+    }
+
+    /// Gives the application a message.
+    pub(crate) fn deliver(&mut self, received: Received, now: Time, wakes: &mut Vec<Waker>) {
+        let Received { message, cost, numbered } = received;
+        let streamed = !self.streams.is_empty()
+            && self.push_to_streams(&Event::Message(message.clone()), wakes);
+        let item = Item { message, cost, numbered, link: self.link, arrived: now };
+        self.held += cost;
+        if self.registry.hear_message(&item.message) {
+            self.push_job(Job::Message(item), wakes);
+        } else if self.has_reader || (!streamed && self.unheard == 0) {
+            self.inbox.push_back(item);
+            wakes.extend(self.readers.first());
+        } else {
+            self.unheard += u64::from(!streamed);
+            self.count_taken(&item);
+        }
+    }
+
+    /// When the oldest message that nobody listens for is too old.
+    pub(crate) fn expiry(&self, config: &Config) -> Time {
+        match self.inbox.front() {
+            Some(item) if !self.has_reader => item.arrived + config.unheard_after,
+            _ => Time::MAX,
+        }
+    }
+
+    /// Drops what nobody has listened for in time.
+    pub(crate) fn expire(&mut self, now: Time, config: &Config, wakes: &mut Vec<Waker>) {
+        let before = self.unheard;
+        while self.expiry(config) <= now {
+            let Some(item) = self.inbox.pop_front() else { break };
+            self.unheard += 1;
+            self.count_taken(&item);
+        }
+        if before == 0 && self.unheard > 0 {
+            self.dispatch(Event::Unheard(self.unheard), wakes);
+        }
+    }
+
+    /// Nothing more will come.
+    pub(crate) fn end(&mut self, wakes: &mut Vec<Waker>) {
+        self.ended = true;
+        self.status = Status::Closed;
+        for queue in mem::take(&mut self.streams) {
+            wakes.extend(queue.upgrade().and_then(|queue| lock(&queue).end()));
+        }
+        for cell in mem::take(&mut self.statuses) {
+            wakes.extend(cell.upgrade().and_then(|cell| lock(&cell).end()));
+        }
+        wakes.extend(self.readers.first());
+        self.wake_worker(wakes);
+    }
+
+    fn push_to_streams(&mut self, event: &Event, wakes: &mut Vec<Waker>) -> bool {
+        self.streams.retain(|queue| {
+            let Some(queue) = queue.upgrade() else { return false };
+            wakes.extend(lock(&queue).push(event.clone()));
+            true
+        });
+        !self.streams.is_empty()
+    }
+
+    fn push_job(&mut self, job: Job, wakes: &mut Vec<Waker>) {
+        self.jobs.push_back(job);
+        self.wake_worker(wakes);
+    }
+
+    fn wake_worker(&mut self, wakes: &mut Vec<Waker>) {
+        if let Worker::Idle(waker) = mem::replace(&mut self.worker, Worker::Busy) {
+            wakes.push(waker);
+        } else if self.registry.is_empty() && self.jobs.is_empty() {
+            self.worker = Worker::None;
+        }
+    }
+
+    fn drop_oldest_event(&mut self) {
+        let oldest = self.jobs.iter().position(|job| matches!(job, Job::Event(_)));
+        if let Some(at) = oldest {
+            self.jobs.remove(at);
+            self.waiting_events -= 1;
+            self.lagged += 1;
+        }
+    }
+
+    // What the application does.
+
+    /// The next message of the inbox, and whether to wake the driver; `None` inside when there will be
+    /// none until the connection is connected again.
+    pub(crate) fn next_message(&mut self) -> Option<(Option<Message>, bool)> {
+        self.has_reader = true;
+        match self.inbox.pop_front() {
+            Some(item) => {
+                if self.inbox.is_empty() {
+                    self.inbox.shrink_to(4);
+                }
+                let wake = self.count_taken(&item);
+                Some((Some(item.message), wake))
+            }
+            None => (self.ended || self.status == Status::Closed).then_some((None, false)),
+        }
+    }
+
+    /// Adds a listener, and gives it what has been waiting for one. Whether the caller has to start the
+    /// listeners' task.
+    pub(crate) fn add_listener(
+        &mut self,
+        callback: Callback,
+        once: bool,
+        wakes: &mut Vec<Waker>,
+    ) -> (Token, bool) {
+        let start = matches!(self.worker, Worker::None) && !self.ended;
+        if start {
+            self.worker = Worker::Busy;
+        }
+        let token = self.registry.add(callback, once);
+        let waiting = mem::take(&mut self.inbox);
+        for item in waiting {
+            if self.registry.hear_message(&item.message) {
+                self.push_job(Job::Message(item), wakes);
+            } else {
+                self.inbox.push_back(item);
+            }
+        }
+        (token, start)
+    }
+
+    pub(crate) fn registry(&mut self) -> &mut Registry {
+        &mut self.registry
+    }
+
+    pub(crate) fn add_stream(&mut self) -> Arc<Mutex<EventQueue>> {
+        let mut queue = EventQueue::new(self.window);
+        if self.ended {
+            queue.end();
+        }
+        let queue = Arc::new(Mutex::new(queue));
+        self.streams.push(Arc::downgrade(&queue));
+        queue
+    }
+
+    pub(crate) fn add_status_stream(&mut self) -> Arc<Mutex<StatusCell>> {
+        let mut cell = StatusCell::new(self.status);
+        if self.ended {
+            cell.end();
+        }
+        let cell = Arc::new(Mutex::new(cell));
+        self.statuses.push(Arc::downgrade(&cell));
+        cell
+    }
+
+    // What the listeners' task does.
+
+    /// The next job; `Err` when there will be none. Else `waker` is woken by the next one.
+    pub(crate) fn next_job(&mut self, waker: &Waker) -> Result<Option<Job>, ()> {
+        if self.lagged > 0 {
+            return Ok(Some(Job::Event(Event::Lagged(mem::take(&mut self.lagged)))));
+        }
+        match self.jobs.pop_front() {
+            Some(job) => {
+                if let Job::Event(_) = job {
+                    self.waiting_events -= 1;
+                }
+                Ok(Some(job))
+            }
+            None if self.ended => Err(()),
+            None => {
+                self.jobs.shrink_to(4);
+                self.worker = Worker::Idle(waker.clone());
+                Ok(None)
+            }
+        }
+    }
+
+    /// A message was taken. Whether to wake the driver.
+    pub(crate) fn count_taken(&mut self, item: &Item) -> bool {
+        self.held -= item.cost;
+        if item.link != self.link {
+            return false;
+        }
+        self.taken.add(item.numbered, item.cost);
+        let fresh = self.taken.cost - self.reported.cost;
+        let wake = self.driver_waits || fresh * 4 >= self.window as u64;
+        self.driver_waits &= !wake;
+        wake
+    }
+}
+
+impl Item {
+    pub(crate) const fn message(&self) -> &Message {
+        &self.message
+    }
+}

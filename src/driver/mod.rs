@@ -1,0 +1,435 @@
+//! The driver: the task that carries out what a connection's machine decides.
+//!
+//! One for each connection, the same for client and server. Each turn takes everything that is ready (commands, frames,
+//! the end of a write, a deadline), lets the machine answer all of it, and hands the link one batch. Reading goes on while a
+//! write is stuck, since both halves are polled side by side.
+
+mod link;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use moorline_core::machine::{Failure, Grant, Input, Loss, Output, Refusal, Transmit};
+use moorline_core::wire::Hello;
+use moorline_core::{
+    BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
+};
+
+pub(crate) use self::link::Link;
+use crate::server::Admission;
+use crate::shared::{Command, Shared};
+use crate::sync::lock;
+use crate::{ConnectError, Event};
+
+/// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
+const FRAMES_A_TURN: usize = 64;
+
+/// Turns in one poll, so that a busy connection leaves its thread to the others.
+const TURNS_A_POLL: usize = 8;
+
+/// What an attempt to make a link gives: the link, what it can do, and credentials.
+pub(crate) type Attempt = Result<(Link, Capabilities, Option<Bytes>), Failure>;
+
+/// What only one side's connections do.
+pub(crate) trait Role: Send + 'static {
+    /// Makes a link (a client's).
+    fn connect(&mut self, attempt: u32) -> BoxFuture<'static, Attempt>;
+
+    /// Decides whether a client may come in (a server's).
+    fn authenticate(&mut self, hello: Hello) -> BoxFuture<'static, Result<Admission, Refusal>>;
+
+    /// Lets a client in (a server's).
+    fn admit(&mut self, admission: Admission) -> Result<Grant, Refusal>;
+
+    /// Hears of an event before the application's listeners do.
+    fn before(&mut self, shared: &Arc<Shared>, event: &Event);
+
+    /// Whether the connection is over for good once it is closed.
+    fn ends_when_closed(&self) -> bool;
+}
+
+/// See the [module](self).
+pub(crate) struct Driver<R: Role> {
+    shared: Arc<Shared>,
+    machine: Machine,
+    role: R,
+    link: Option<Link>,
+    /// The peer's end was read: the reading half is not polled any more.
+    read_out: bool,
+    /// The write that failed, until what the peer had sent is read.
+    write_error: Option<Failure>,
+    suspended: bool,
+    attempt: Option<BoxFuture<'static, Attempt>>,
+    authentication: Option<BoxFuture<'static, Result<Admission, Refusal>>>,
+    batch: Vec<Transmit>,
+    commands: Vec<Command>,
+    wakes: Vec<Waker>,
+    timer: Pin<Box<dyn Timer>>,
+    armed: Time,
+    wanted: Time,
+    status: Status,
+    /// No handle is left, or the connection is over: end when closed.
+    abandoned: bool,
+}
+
+impl<R: Role> Driver<R> {
+    pub(crate) fn new(shared: Arc<Shared>, machine: Machine, role: R) -> Self {
+        Self {
+            timer: shared.runtime.timer(),
+            abandoned: role.ends_when_closed(),
+            status: machine.status(),
+            shared,
+            machine,
+            role,
+            link: None,
+            read_out: false,
+            write_error: None,
+            suspended: false,
+            attempt: None,
+            authentication: None,
+            batch: Vec::new(),
+            commands: Vec::new(),
+            wakes: Vec::new(),
+            armed: Time::MAX,
+            wanted: Time::MAX,
+        }
+    }
+
+    /// A link that is there from the start.
+    pub(crate) fn with_link(mut self, link: Link, can: Capabilities) -> Self {
+        self.begin_link(link, can, None);
+        self
+    }
+
+    fn now(&self) -> Time {
+        self.shared.runtime.now()
+    }
+
+    fn tell(&mut self, input: Input) {
+        let now = self.now();
+        self.machine.handle(now, input);
+    }
+
+    fn begin_link(&mut self, link: Link, can: Capabilities, auth: Option<Bytes>) {
+        self.link = Some(link);
+        self.read_out = false;
+        self.write_error = None;
+        self.suspended = false;
+        lock(&self.shared.delivery).begin_link();
+        self.tell(Input::LinkUp(can, auth));
+    }
+
+    /// One turn. Whether anything happened.
+    fn turn(&mut self, context: &mut Context<'_>) -> bool {
+        let mut moved = self.take_commands(context);
+        moved |= self.poll_attempt(context);
+        moved |= self.poll_authentication(context);
+        moved |= self.poll_link(context);
+        self.report_taken();
+        self.expire();
+        self.carry_out();
+        moved |= self.poll_written(context);
+        moved |= self.poll_timer(context);
+        if moved {
+            self.carry_out();
+        }
+        self.publish();
+        moved
+    }
+
+    fn take_commands(&mut self, context: &mut Context<'_>) -> bool {
+        let mut commands = std::mem::take(&mut self.commands);
+        lock(&self.shared.state).take_commands(&mut commands, context.waker());
+        let moved = !commands.is_empty();
+        for command in commands.drain(..) {
+            match command {
+                Command::Connect => self.tell(Input::Connect),
+                Command::Disconnect(close) => self.tell(Input::Disconnect(close)),
+                Command::Send(outgoing) => self.tell(Input::Send(outgoing)),
+                Command::Ping => self.tell(Input::Ping),
+                Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
+                Command::Abandon(close) => {
+                    self.abandoned = true;
+                    self.tell(Input::Disconnect(close));
+                }
+            }
+        }
+        self.commands = commands;
+        moved
+    }
+
+    fn poll_attempt(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(attempt) = &mut self.attempt else { return false };
+        let Poll::Ready(result) = attempt.as_mut().poll(context) else { return false };
+        self.attempt = None;
+        match result {
+            Ok((link, can, auth)) => self.begin_link(link, can, auth),
+            Err(failure) => self.tell(Input::LinkFailed(failure)),
+        }
+        true
+    }
+
+    fn poll_authentication(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(authentication) = &mut self.authentication else { return false };
+        let Poll::Ready(result) = authentication.as_mut().poll(context) else { return false };
+        self.authentication = None;
+        let result = result.and_then(|admission| self.role.admit(admission));
+        self.tell(match result {
+            Ok(grant) => Input::Accept(grant),
+            Err(refusal) => Input::Refuse(refusal),
+        });
+        true
+    }
+
+    /// Reads what has come, up to a bound.
+    fn poll_link(&mut self, context: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        for _ in 0..FRAMES_A_TURN {
+            // Each frame's outputs are carried out before the next is read: the link may be gone.
+            if !self.may_read() {
+                return moved;
+            }
+            let Some(link) = &mut self.link else { return moved };
+            let Poll::Ready(incoming) = link.incoming.as_mut().poll_next(context) else {
+                return moved | self.give_up_writing();
+            };
+            moved = true;
+            let input = match incoming {
+                Some(Ok(Incoming::Frame(frame))) => Input::Frame(frame),
+                Some(Ok(Incoming::Activity)) => Input::Activity,
+                Some(Ok(Incoming::Close(close))) => Input::LinkLost(Loss::Closed(close)),
+                Some(Err(error)) if error.kind() != TransportErrorKind::Closed => {
+                    Input::LinkLost(Loss::Broken(Failure::from(&error)))
+                }
+                None | Some(Err(_)) => Input::LinkLost(Loss::Ended),
+            };
+            self.read_out = matches!(input, Input::LinkLost(_));
+            self.tell(input);
+            self.drain();
+        }
+        moved
+    }
+
+    /// Whether the machine wants to read. Raw has no window: its driver stops when too much waits to
+    /// be taken, and the peer's silence then says nothing.
+    fn may_read(&mut self) -> bool {
+        if self.read_out || !self.machine.reads() {
+            return false;
+        }
+        let raw = self.machine.codec().is_some_and(|codec| !codec.has_session());
+        let full = raw && lock(&self.shared.delivery).held() >= self.shared.config.window;
+        if full != self.suspended {
+            self.suspended = full;
+            self.tell(Input::Suspended(full));
+        }
+        !full
+    }
+
+    /// A failed write ends the link once all that the peer had sent is read: its close may be there.
+    fn give_up_writing(&mut self) -> bool {
+        let Some(failure) = self.write_error.take() else { return false };
+        self.read_out = true;
+        self.tell(Input::LinkLost(Loss::Broken(failure)));
+        true
+    }
+
+    fn poll_written(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(link) = &mut self.link else { return false };
+        match link.outgoing.as_mut().poll_written(context, &mut self.batch) {
+            Poll::Pending => false,
+            Poll::Ready(Ok(())) => {
+                self.tell(Input::Written);
+                true
+            }
+            Poll::Ready(Err(error)) => {
+                self.write_error = Some(Failure::from(&error));
+                true
+            }
+        }
+    }
+
+    fn report_taken(&mut self) {
+        let waits = self.machine.awaits_taking();
+        let taken = lock(&self.shared.delivery).report_taken(waits || self.suspended);
+        if let Some(taken) = taken {
+            self.tell(Input::Taken(taken));
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.now();
+        let mut delivery = lock(&self.shared.delivery);
+        if delivery.expiry(&self.shared.config) <= now {
+            delivery.expire(now, &self.shared.config, &mut self.wakes);
+        }
+    }
+
+    /// Arms the timer for the nearest deadline. A later one leaves it as it is: it then fires once for
+    /// nothing, which is cheaper than setting it with each message.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
+        let deadline = self.wanted.min(lock(&self.shared.delivery).expiry(&self.shared.config));
+        if deadline < self.armed {
+            self.armed = deadline;
+            self.timer.as_mut().reset(deadline);
+        }
+        if self.armed == Time::MAX || self.timer.as_mut().poll(context).is_pending() {
+            return false;
+        }
+        self.armed = Time::MAX;
+        self.timer.as_mut().reset(Time::MAX);
+        self.tell(Input::Tick);
+        if self.batch.is_empty() {
+            self.batch.shrink_to(4);
+            self.commands.shrink_to(4);
+            self.wakes.shrink_to(4);
+        }
+        true
+    }
+
+    /// Does what the machine says, and wakes those who hear of it.
+    fn carry_out(&mut self) {
+        self.drain();
+        for waker in self.wakes.drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let output = self.machine.poll();
+            self.note_status();
+            match output {
+                Output::Wait(deadline) => {
+                    self.wanted = deadline;
+                    return;
+                }
+                Output::Transmit(transmit) => self.batch.push(transmit),
+                Output::Flush => match &mut self.link {
+                    Some(link) if self.write_error.is_none() => {
+                        link.outgoing.as_mut().begin(&mut self.batch);
+                    }
+                    _ => self.batch.clear(),
+                },
+                Output::Message(received) => {
+                    let now = self.shared.runtime.now();
+                    lock(&self.shared.delivery).deliver(received, now, &mut self.wakes);
+                }
+                Output::Event(event) => self.tell_application(event),
+                Output::Connect { attempt, .. } => self.attempt = Some(self.role.connect(attempt)),
+                Output::Authenticate(hello) => {
+                    self.authentication = Some(self.role.authenticate(*hello));
+                }
+                Output::DropLink => self.drop_link(),
+                Output::RoundTrip(time) => self.answer_pingers(time),
+                Output::Closed(failure) => self.closed(failure),
+                _ => {}
+            }
+        }
+    }
+
+    fn drop_link(&mut self) {
+        self.link = None;
+        self.attempt = None;
+        self.authentication = None;
+        self.write_error = None;
+        self.batch.clear();
+    }
+
+    /// Tells of a change of status before the event that goes with it.
+    fn note_status(&mut self) {
+        let status = self.machine.status();
+        if status == self.status {
+            return;
+        }
+        self.status = status;
+        if let Some(codec) = self.machine.codec() {
+            self.shared.codec.get_or_init(|| codec.clone());
+        }
+        let mut state = lock(&self.shared.state);
+        state.id = self.machine.id().cloned();
+        state.max_frame = self.machine.max_frame();
+        self.wakes.extend(state.publish(status, self.machine.queued()).into_iter().flatten());
+        drop(state);
+        lock(&self.shared.delivery).set_status(status, &mut self.wakes);
+    }
+
+    fn tell_application(&mut self, mut event: Event) {
+        match &mut event {
+            Event::Connect(connected) => {
+                lock(&self.shared.state).properties.clone_from(&connected.properties);
+            }
+            // Messages that were accepted in the meantime did not reach the machine.
+            Event::Disconnect(end) => {
+                end.unsent += lock(&self.shared.state).drop_sends();
+            }
+            _ => {}
+        }
+        self.role.before(&self.shared, &event);
+        lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+    }
+
+    fn answer_pingers(&mut self, time: Option<std::time::Duration>) {
+        let mut state = lock(&self.shared.state);
+        state.round_trips += 1;
+        state.round_trip = time;
+        self.wakes.extend(state.pingers.first());
+    }
+
+    fn closed(&mut self, failure: Option<Failure>) {
+        let failure = match failure {
+            Some(failure) if failure.code == "disconnected" => ConnectError::Disconnected,
+            Some(failure) => failure.into(),
+            None => ConnectError::Disconnected,
+        };
+        let mut state = lock(&self.shared.state);
+        state.failure = Some(failure);
+        self.wakes.extend(state.openers.first());
+    }
+
+    fn publish(&mut self) {
+        let (status, queued) = (self.machine.status(), self.machine.queued());
+        let wakes = lock(&self.shared.state).publish(status, queued);
+        for waker in wakes.into_iter().flatten() {
+            waker.wake();
+        }
+    }
+}
+
+impl<R: Role + Unpin> Future for Driver<R> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        for _ in 0..TURNS_A_POLL {
+            let moved = self.turn(context);
+            if self.abandoned && self.machine.status() == Status::Closed {
+                return Poll::Ready(());
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<R: Role> Drop for Driver<R> {
+    /// The end, also when the runtime shuts down: nobody waits for this connection any more.
+    fn drop(&mut self) {
+        let mut wakes = Vec::new();
+        let mut state = lock(&self.shared.state);
+        state.status = Status::Closed;
+        state.commands.clear();
+        state.round_trips += 1;
+        state.round_trip = None;
+        wakes.extend(state.openers.first());
+        wakes.extend(state.room.first());
+        wakes.extend(state.pingers.first());
+        drop(state);
+        lock(&self.shared.delivery).end(&mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,145 @@
+//! What can go wrong, one small type for each operation.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use moorline_core::machine::Failure;
+use moorline_core::wire::EncodeError;
+
+/// Why a message was not sent.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// There is no open connection. The message is not kept: send it again after the next
+    /// [`Connect`](crate::Event::Connect).
+    #[error("not connected: wait for `Event::Connect`, then send again")]
+    NotConnected,
+    /// The queue is full. Only of [`try_send`](crate::Handle::try_send); `send` waits instead.
+    #[error("{queued} bytes wait to be sent, limit {limit} (`queue`): use `send`, which waits")]
+    Full {
+        /// Bytes that wait.
+        queued: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The message is larger than the peer takes.
+    #[error("the message has {size} bytes with its envelope, limit {limit} (`max_frame`)")]
+    TooLarge {
+        /// Its size on the wire, in bytes.
+        size: usize,
+        /// The largest frame in bytes.
+        limit: usize,
+    },
+    /// The codec cannot write it.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// The value cannot be written as JSON.
+    #[error("the value cannot be written as JSON: {0}")]
+    Json(String),
+}
+
+/// Why a connection did not open.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// It is connecting already (R4).
+    #[error("already connecting: wait with `opened`")]
+    AlreadyConnecting,
+    /// It is open already (R4).
+    #[error("already connected")]
+    AlreadyConnected,
+    /// It is closing: connect again after [`Disconnect`](crate::Event::Disconnect).
+    #[error("still closing: connect again after `Event::Disconnect`")]
+    Closing,
+    /// The attempts have failed, and no further one will be made.
+    #[error("{message} ({code})")]
+    Failed {
+        /// For programs: a code of `docs/protocol.md`, or the server's own.
+        code: Cow<'static, str>,
+        /// For people.
+        message: String,
+        /// Whether connecting again by hand can help: false when the server refused for good.
+        retryable: bool,
+        /// How long the server asked to wait.
+        retry_after: Option<Duration>,
+    },
+    /// The connection was disconnected by hand, or its runtime ended, before it was open.
+    #[error("disconnected before it was open")]
+    Disconnected,
+}
+
+impl ConnectError {
+    /// Whether connecting again later can help.
+    #[must_use]
+    pub const fn is_retryable(&self) -> bool {
+        match self {
+            Self::AlreadyConnecting | Self::AlreadyConnected | Self::Closing => false,
+            Self::Failed { retryable, .. } => *retryable,
+            Self::Disconnected => true,
+        }
+    }
+}
+
+impl From<Failure> for ConnectError {
+    fn from(failure: Failure) -> Self {
+        let Failure { code, message, retryable, retry_after, .. } = failure;
+        Self::Failed { code, message, retryable, retry_after }
+    }
+}
+
+/// Why there is no round-trip time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PingError {
+    /// There is no open connection, or it was lost before the answer came.
+    #[error("no answer: not connected, or the connection was lost")]
+    NoAnswer,
+}
+
+/// Why a server's connection was not disconnected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DisconnectError {
+    /// It is dead already (R7).
+    #[error("the connection is not alive")]
+    NotAlive,
+    /// The code is not one of the application's.
+    #[error("close code {0} is not an application's: use 4000 to 4999")]
+    Code(u16),
+}
+
+/// Why a server does not run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// It runs already (R33).
+    #[error("the server runs already")]
+    AlreadyRunning,
+    /// It is being started (R33).
+    #[error("the server is starting already")]
+    AlreadyStarting,
+    /// It is being stopped: run it again after [`stop`](crate::Server::stop) has resolved.
+    #[error("the server is stopping: run it again after `stop` has resolved")]
+    Stopping,
+    /// It cannot listen, or not any more.
+    #[error("cannot listen")]
+    Listen(#[source] moorline_core::TransportError),
+}
+
+/// Why a server was not stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StopError {
+    /// It does not run (R33).
+    #[error("the server does not run")]
+    NotRunning,
+}
+
+/// A listener object or event that could not be registered is told by this.
+pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a text".to_owned())
+}

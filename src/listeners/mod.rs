@@ -1,0 +1,13 @@
+//! Listeners: callbacks for events and messages, and the task that runs them.
+
+mod callback;
+mod kinds;
+mod registry;
+mod worker;
+
+pub(crate) use callback::Callback;
+pub use callback::Outcome;
+pub use kinds::*;
+pub(crate) use registry::Registry;
+pub use registry::Token;
+pub(crate) use worker::run;

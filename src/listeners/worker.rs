@@ -1,0 +1,75 @@
+//! The task that runs a connection's listeners, one after another, in order.
+//!
+//! It is a task of its own, so that heartbeats, acknowledgements and other connections never wait for a
+//! listener. No lock is held while one runs.
+
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::FutureExt;
+
+use super::callback::{Callback, Ran};
+use crate::delivery::Job;
+use crate::error::panic_text;
+use crate::shared::Shared;
+use crate::sync::lock;
+use crate::{ErrorEvent, Event, Origin};
+
+/// The code of the event that tells of a listener's panic.
+const PANICKED: &str = "listener_panicked";
+
+/// Runs listeners until the connection has ended and nothing waits for them.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut called = Vec::new();
+    while let Some(job) = next_job(&shared).await {
+        match job {
+            Job::Event(event) => call(&shared, &event, &mut called).await,
+            Job::Message(item) => {
+                call(&shared, &Event::Message(item.message().clone()), &mut called).await;
+                let wake = lock(&shared.delivery).count_taken(&item);
+                if wake {
+                    shared.wake_driver();
+                }
+            }
+        }
+    }
+}
+
+async fn next_job(shared: &Shared) -> Option<Job> {
+    poll_fn(|context| match lock(&shared.delivery).next_job(context.waker()) {
+        Ok(Some(job)) => Poll::Ready(Some(job)),
+        Ok(None) => Poll::Pending,
+        Err(()) => Poll::Ready(None),
+    })
+    .await
+}
+
+async fn call(shared: &Shared, event: &Event, called: &mut Vec<Arc<Callback>>) {
+    lock(&shared.delivery).registry().call(event, called);
+    for callback in called.drain(..) {
+        // A listener that panicked is run again at the next event: what it has seen half done is its own.
+        let ran = catch_unwind(AssertUnwindSafe(|| callback.run(event.clone())));
+        let panic = match ran {
+            Ok(Ran::Done) => None,
+            Ok(Ran::Later(future)) => AssertUnwindSafe(future).catch_unwind().await.err(),
+            Ok(Ran::Unreadable(error)) => {
+                shared.dispatch(Event::MessageError(error));
+                None
+            }
+            Err(panic) => Some(panic),
+        };
+        if let Some(panic) = panic {
+            // A listener for errors that panics at each would never come to an end.
+            if !is_panic(event) {
+                let text = panic_text(&*panic);
+                shared.dispatch(Event::Error(ErrorEvent::new(Origin::Application, PANICKED, text)));
+            }
+        }
+    }
+}
+
+fn is_panic(event: &Event) -> bool {
+    matches!(event, Event::Error(error) if error.code == PANICKED)
+}

@@ -1,0 +1,162 @@
+//! How a server is built.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moorline_core::wire::Codec;
+use moorline_core::{Acceptor, Backoff, Config, ConnectRequest, ConnectionId, Heartbeat, Runtime};
+use typed_builder::TypedBuilder;
+
+use super::hooks::Hooks;
+use super::registry::Registry;
+use super::run::Life;
+use super::{Authenticator, Core, Ids, Limits, Server};
+
+/// How many handshakes may be in flight by default (R33): a whole office that comes back at once.
+const HANDSHAKES: usize = 10_000;
+
+/// How long a stop waits by default: the closing time-out of every connection fits in.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a [`Server`] is built from: `Server::builder()` sets one after the other, and `build()` makes the server. The
+/// acceptor and the runtime have no default; leaving one out does not compile.
+#[derive(TypedBuilder)]
+#[builder(
+    build_method(into = Server, doc = "Makes the server. Nothing happens until it runs."),
+    builder_type(vis = "pub", name = ServerBuilder, doc = "Builds a [`Server`]; see [`ServerSettings`]."),
+    builder_method(vis = "pub(crate)")
+)]
+pub struct ServerSettings<A: Acceptor> {
+    #[builder(setter(doc = "Where links come in. Required."))]
+    acceptor: A,
+    #[builder(setter(
+        doc = "What gives it tasks and time. Required.",
+        fn transform<R: Runtime>(runtime: R) -> Arc<dyn Runtime> {
+            let runtime = Arc::new(runtime);
+            runtime
+        }
+    ))]
+    runtime: Arc<dyn Runtime>,
+    #[builder(default, setter(
+        doc = "Speaks this codec alone. Default: `Binary` and `Json`, told apart by the first frame.",
+        fn transform<C: Codec>(codec: C) -> Option<Arc<dyn Codec>> {
+            let codec: Arc<dyn Codec> = Arc::new(codec);
+            Some(codec)
+        }
+    ))]
+    codec: Option<Arc<dyn Codec>>,
+    #[builder(default, setter(
+        doc = "Decides who may come in. Default: everybody.",
+        fn transform<T: Authenticator>(authenticator: T) -> Option<Arc<dyn Authenticator>> {
+            let authenticator: Arc<dyn Authenticator> = Arc::new(authenticator);
+            Some(authenticator)
+        }
+    ))]
+    authenticator: Option<Arc<dyn Authenticator>>,
+    #[builder(default = random_ids(), setter(
+        doc = "Draws the id of each connection; one that is taken is drawn again. Default: 20 random URL-safe \
+               characters.",
+        fn transform<F>(draw: F) -> Ids
+        where
+            F: Fn() -> ConnectionId + Send + Sync + 'static,
+        {
+            let ids: Ids = Arc::new(move |_: &Arc<dyn Runtime>| draw());
+            ids
+        }
+    ))]
+    ids: Ids,
+    #[builder(default = Heartbeat::server(), setter(doc = "How signs of life are asked for."))]
+    heartbeat: Heartbeat,
+    #[builder(default = HANDSHAKES, setter(
+        doc = "How many links may be in their handshake at once; the others wait. Default: 10 000."
+    ))]
+    handshakes: usize,
+    #[builder(default = Config::HANDSHAKE_TIMEOUT, setter(
+        doc = "How long the transport's handshake may take, and then the client's hello and the authenticator \
+               together. Default: 10 s."
+    ))]
+    handshake_timeout: Duration,
+    #[builder(default = Config::CLOSE_TIMEOUT, setter(
+        doc = "How long closing one connection may take. Default: 5 s."
+    ))]
+    close_timeout: Duration,
+    #[builder(default = DRAIN_TIMEOUT, setter(
+        doc = "How long a stop waits for the connections to close. Default: 10 s."
+    ))]
+    drain_timeout: Duration,
+    #[builder(default = Backoff::SPREAD, setter(
+        doc = "Over what time a stop spreads the clients' return. Default: 5 s."
+    ))]
+    spread: Duration,
+    #[builder(default = Config::WINDOW, setter(
+        doc = "How many bytes of messages may wait to be taken, for each connection. Default: 256 KiB."
+    ))]
+    window: usize,
+    #[builder(default = Config::QUEUE, setter(
+        doc = "How many bytes of messages may wait to be sent, for each connection. Default: 256 KiB."
+    ))]
+    queue: usize,
+    #[builder(default = ConnectRequest::MAX_FRAME, setter(
+        doc = "The largest frame in bytes. Default: 1 MiB and 4 KiB."
+    ))]
+    max_frame: usize,
+    #[builder(default = Config::UNHEARD_AFTER, setter(
+        doc = "How long a message waits for somebody to listen. Default: 30 s."
+    ))]
+    unheard_after: Duration,
+}
+
+impl Server {
+    /// Builds a server: any transport, any runtime. See [`ServerSettings`].
+    #[must_use]
+    pub fn builder<A: Acceptor>() -> ServerBuilder<A> {
+        ServerSettings::builder()
+    }
+}
+
+impl<A: Acceptor> From<ServerSettings<A>> for Server {
+    fn from(settings: ServerSettings<A>) -> Self {
+        let mut config = Config::server();
+        config.heartbeat = settings.heartbeat;
+        config.handshake_timeout = settings.handshake_timeout;
+        config.close_timeout = settings.close_timeout;
+        config.window = settings.window;
+        config.queue = settings.queue;
+        config.max_frame = settings.max_frame;
+        config.unheard_after = settings.unheard_after;
+        if let Some(codec) = settings.codec {
+            config.codecs = vec![codec];
+        }
+        let limits = Limits {
+            handshakes: settings.handshakes.max(1),
+            drain_timeout: settings.drain_timeout,
+            spread: settings.spread,
+        };
+        Self {
+            core: Arc::new(Core {
+                config: Arc::new(config),
+                settings: limits,
+                runtime: settings.runtime,
+                authenticator: settings.authenticator,
+                ids: settings.ids,
+                registry: Arc::new(Registry::default()),
+                hooks: Hooks::default(),
+                life: Life::new(Box::new(settings.acceptor)),
+            }),
+        }
+    }
+}
+
+/// 120 random bits as 20 characters of the URL-safe alphabet (RFC 4648, section 5).
+fn random_ids() -> Ids {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    Arc::new(|runtime| {
+        let mut bits = runtime.random();
+        let mut id = String::with_capacity(20);
+        for _ in 0..20 {
+            id.push(char::from(ALPHABET[(bits & 63) as usize]));
+            bits >>= 6;
+        }
+        ConnectionId::new(id).expect("20 characters are an id")
+    })
+}

@@ -1,0 +1,142 @@
+//! What a server's application hears.
+
+use std::error::Error;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use futures_util::FutureExt;
+use moorline_core::wire::Close;
+use moorline_core::{BoxFuture, Runtime, close_code};
+
+use super::ServerConnection;
+use crate::error::panic_text;
+use crate::listeners::Outcome;
+use crate::shared::Command;
+use crate::sync::lock;
+use crate::{Disconnect, ErrorEvent, Event, Origin};
+
+/// What a connect hook may fail with: any error.
+pub type HookError = Box<dyn Error + Send + Sync>;
+
+type OnConnect =
+    Arc<dyn Fn(ServerConnection) -> BoxFuture<'static, Result<(), HookError>> + Send + Sync>;
+type OnDisconnect =
+    Arc<dyn Fn(ServerConnection, Disconnect) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
+type OnError = Arc<dyn Fn(ErrorEvent) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
+
+/// The hooks of one server. Each call runs in a task of its own, so that none holds up another.
+#[derive(Default)]
+pub(super) struct Hooks {
+    on_connect: Mutex<Vec<OnConnect>>,
+    on_disconnect: Mutex<Vec<OnDisconnect>>,
+    on_error: Mutex<Vec<OnError>>,
+}
+
+impl Hooks {
+    pub(super) fn on_connect<F, Fut>(&self, hook: F)
+    where
+        F: FnOnce(ServerConnection) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output = Result<(), HookError>> + Send + 'static,
+    {
+        let hook: OnConnect = Arc::new(move |connection| Box::pin((hook.clone())(connection)));
+        lock(&self.on_connect).push(hook);
+    }
+
+    pub(super) fn on_disconnect<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ServerConnection, Disconnect) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        lock(&self.on_disconnect)
+            .push(Arc::new(move |connection, end| hook(connection, end).into_future()));
+    }
+
+    pub(super) fn on_error<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ErrorEvent) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        lock(&self.on_error).push(Arc::new(move |error| hook(error).into_future()));
+    }
+
+    pub(super) fn connected(&self, runtime: &Arc<dyn Runtime>, connection: &ServerConnection) {
+        for hook in lock(&self.on_connect).clone() {
+            let connection = connection.clone();
+            let task = async move {
+                let called = async { hook(connection.clone()).await };
+                let failure = match AssertUnwindSafe(called).catch_unwind().await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => error.to_string(),
+                    Err(panic) => panic_text(&*panic),
+                };
+                fail(&connection, failure);
+            };
+            runtime.spawn("connect hook", Box::pin(task));
+        }
+    }
+
+    pub(super) fn disconnected(
+        &self,
+        runtime: &Arc<dyn Runtime>,
+        connection: ServerConnection,
+        end: Disconnect,
+    ) {
+        let hooks = lock(&self.on_disconnect).clone();
+        if hooks.is_empty() {
+            return;
+        }
+        let task = async move {
+            for hook in hooks {
+                let called = async {
+                    if let Some(future) = hook(connection.clone(), end.clone()) {
+                        future.await;
+                    }
+                };
+                if let Err(panic) = AssertUnwindSafe(called).catch_unwind().await {
+                    fail(&connection, panic_text(&*panic));
+                }
+            }
+        };
+        runtime.spawn("disconnect hook", Box::pin(task));
+    }
+
+    /// Something failed that belongs to no open connection.
+    pub(super) fn failed(&self, runtime: &Arc<dyn Runtime>, message: String) {
+        self.error(runtime, ErrorEvent::new(Origin::Application, "hook_failed", message));
+    }
+
+    pub(super) fn error(&self, runtime: &Arc<dyn Runtime>, error: ErrorEvent) {
+        let hooks = lock(&self.on_error).clone();
+        if hooks.is_empty() {
+            return;
+        }
+        let task = async move {
+            for hook in hooks {
+                let called = async {
+                    if let Some(future) = hook(error.clone()) {
+                        future.await;
+                    }
+                };
+                // An error hook that panics has nobody left to tell.
+                let _told = AssertUnwindSafe(called).catch_unwind().await;
+            }
+        };
+        runtime.spawn("error hook", Box::pin(task));
+    }
+}
+
+/// A hook failed: its connection's listeners hear of it, and the client is closed with 1011.
+fn fail(connection: &ServerConnection, message: String) {
+    let event = ErrorEvent::new(Origin::Application, "hook_failed", message);
+    connection.shared.dispatch(Event::Error(event));
+    let close = Close::new(close_code::INTERNAL, "hook_failed");
+    let mut state = lock(&connection.shared.state);
+    if !state.status.is_connected() {
+        return;
+    }
+    let waker = state.command(Command::Disconnect(close));
+    drop(state);
+    waker.into_iter().for_each(Waker::wake);
+}

@@ -1,0 +1,258 @@
+//! The server: takes connections in, knows them, and tells its application of them.
+
+mod admission;
+mod builder;
+mod connection;
+mod door;
+mod hooks;
+mod registry;
+mod role;
+mod run;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moorline_core::machine::Outgoing;
+use moorline_core::wire::Packet;
+use moorline_core::{Config, ConnectionId, Frame, Runtime};
+
+pub use self::admission::{Admission, Authenticator, Visitor};
+pub use self::builder::{ServerBuilder, ServerSettings};
+pub use self::connection::ServerConnection;
+pub use self::hooks::HookError;
+pub use self::run::Stopped;
+pub use moorline_core::machine::Refusal;
+
+use self::hooks::Hooks;
+use self::registry::Registry;
+use self::run::Life;
+use crate::listeners::Outcome;
+use crate::{Disconnect, ErrorEvent, Message, RunError, SendError, StopError};
+
+/// Takes connections in. Cheap to clone; all clones are one server.
+///
+/// ```
+/// # #[cfg(all(feature = "memory", feature = "tokio"))]
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use moorline::{Client, Network, Server, Tokio};
+///
+/// let network = Network::new(Tokio::current());
+/// let server =
+///     Server::builder().acceptor(network.acceptor("echo")).runtime(Tokio::current()).build();
+/// server.on_connect(async |connection| {
+///     while let Some(message) = connection.next_message().await {
+///         connection.send(message).await?;
+///     }
+///     Ok(())
+/// });
+/// let running = tokio::spawn({
+///     let server = server.clone();
+///     async move { server.run().await }
+/// });
+///
+/// let client =
+///     Client::builder().transport(network.transport("echo")).runtime(Tokio::current()).build();
+/// let connection = client.connect().await?;
+/// connection.send("hello").await?;
+/// assert_eq!(connection.next_message().await.unwrap().text(), Some("hello"));
+///
+/// server.stop().await?;
+/// running.await??;
+/// # Ok(())
+/// # }
+/// # #[cfg(not(all(feature = "memory", feature = "tokio")))]
+/// # fn main() {}
+/// ```
+#[derive(Clone)]
+pub struct Server {
+    core: Arc<Core>,
+}
+
+/// What all clones of a server, its connections and its tasks share.
+struct Core {
+    config: Arc<Config>,
+    settings: Limits,
+    runtime: Arc<dyn Runtime>,
+    authenticator: Option<Arc<dyn Authenticator>>,
+    ids: Ids,
+    registry: Arc<Registry>,
+    hooks: Hooks,
+    life: Life,
+}
+
+/// Draws an id for a new connection.
+type Ids = Arc<dyn Fn(&Arc<dyn Runtime>) -> ConnectionId + Send + Sync>;
+
+/// What only a server is limited by.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    handshakes: usize,
+    drain_timeout: Duration,
+    spread: Duration,
+}
+
+/// What became of a message sent to all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Emitted {
+    /// Connections that it was accepted for.
+    pub sent: usize,
+    /// Connections that it was not sent to: their queue was full, the message too large for them, or
+    /// they were just closing.
+    pub skipped: usize,
+}
+
+impl Server {
+    /// Listens, and takes connections in until [`stop`](Self::stop). Can be run again after that.
+    ///
+    /// # Errors
+    ///
+    /// When it runs, starts or stops already, or cannot listen.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it stops listening and tells every client to come back, as `stop` does, without
+    /// waiting for them.
+    pub async fn run(&self) -> Result<(), RunError> {
+        run::run(&self.core).await
+    }
+
+    /// Stops: refuses new links, closes every client with 1012 (it comes back by itself, after a time of
+    /// its own within the [`spread`](ServerSettings)), waits for them up to the
+    /// [`drain_timeout`](ServerSettings), cuts the rest, and resolves (R33).
+    ///
+    /// # Errors
+    ///
+    /// When it does not run.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped half way, the closing goes on; nobody waits for it.
+    pub async fn stop(&self) -> Result<Stopped, StopError> {
+        run::stop(&self.core).await
+    }
+
+    /// Calls `hook` for each new connection, in a task of its own, once the client has been told that it
+    /// is in (R35). Several hooks all run.
+    ///
+    /// When it returns an error or panics, the connection is closed with 1011. When it returns
+    /// `Ok`, the connection goes on: its listeners, and `next_message`, still work.
+    ///
+    /// The closure is cloned for each connection, so it may capture what is cheap to clone.
+    pub fn on_connect<F, Fut>(&self, hook: F)
+    where
+        F: AsyncFn(ServerConnection) -> Result<(), HookError>
+            + FnOnce(ServerConnection) -> Fut
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+        Fut: Future<Output = Result<(), HookError>> + Send + 'static,
+    {
+        self.core.hooks.on_connect(hook);
+    }
+
+    /// Calls `hook` with each connection that has ended, and why. It is out of the registry by then
+    /// (R34).
+    pub fn on_disconnect<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ServerConnection, Disconnect) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        self.core.hooks.on_disconnect(hook);
+    }
+
+    /// Calls `hook` when something fails that belongs to no open connection: taking links in, the
+    /// authenticator.
+    pub fn on_error<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ErrorEvent) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        self.core.hooks.on_error(hook);
+    }
+
+    /// How many connections are open (R34).
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.core.registry.count()
+    }
+
+    /// The open connection of that id (R34).
+    #[must_use]
+    pub fn connection(&self, id: impl AsRef<str>) -> Option<ServerConnection> {
+        self.core.registry.get(id.as_ref())
+    }
+
+    /// Whether there is an open connection of that id (R34).
+    #[must_use]
+    pub fn exists(&self, id: impl AsRef<str>) -> bool {
+        self.connection(id).is_some()
+    }
+
+    /// The open connections now, in the order of their ids (R34).
+    #[must_use]
+    pub fn connections(&self) -> Vec<ServerConnection> {
+        self.core.registry.connections()
+    }
+
+    /// Sends a message to every open connection (R34), encoded once for each codec in use. It never
+    /// waits: a connection whose queue is full is skipped, and counted.
+    ///
+    /// # Errors
+    ///
+    /// When a codec in use cannot write the message.
+    pub fn emit(&self, message: impl Into<Message>) -> Result<Emitted, SendError> {
+        let message = message.into();
+        let class = message.class;
+        let packet = Packet::Message(message);
+        let mut encoded: Vec<(&'static str, Frame)> = Vec::new();
+        let mut emitted = Emitted::default();
+        for connection in self.connections() {
+            let Some(codec) = connection.codec() else { continue };
+            let frame = match encoded.iter().find(|(name, _)| *name == codec.name()) {
+                Some((_, frame)) => frame.clone(),
+                None => {
+                    let frame = codec.encode(&packet)?;
+                    encoded.push((codec.name(), frame.clone()));
+                    frame
+                }
+            };
+            match connection.try_send_encoded(Outgoing { frame, class }) {
+                Ok(()) => emitted.sent += 1,
+                Err(_) => emitted.skipped += 1,
+            }
+        }
+        Ok(emitted)
+    }
+
+    /// Where it listens; `None` while it does not run, or where its transport has no addresses.
+    #[must_use]
+    pub fn local_address(&self) -> Option<String> {
+        self.core.life.local_address()
+    }
+
+    /// Whether it runs.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.core.life.is_running()
+    }
+
+    /// The configuration of its connections (R13).
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.core.config
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("address", &self.local_address())
+            .field("connections", &self.count())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,148 @@
+//! Which connections there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use moorline_core::ConnectionId;
+
+use super::ServerConnection;
+use crate::shared::Shared;
+use crate::sync::{WaitList, lock, wait_until};
+
+/// How often an id that is taken is drawn anew. 120 random bits never need it; a generator of the user's
+/// that gives this many taken ones in a row is broken.
+const DRAWS: usize = 16;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(super) struct Registry {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Links past their transport's handshake, open or not, by a number of ours.
+    links: BTreeMap<u64, Arc<Shared>>,
+    next_link: u64,
+    /// Links that have come in and whose clients are not let in yet.
+    handshakes: usize,
+    handshake_places: WaitList,
+    ids: BTreeSet<ConnectionId>,
+    open: BTreeMap<ConnectionId, ServerConnection>,
+    all_gone: WaitList,
+}
+
+impl Registry {
+    /// Waits for a place for one more handshake.
+    pub(super) async fn handshake(self: &Arc<Self>, limit: usize) -> Handshake {
+        wait_until(
+            &self.state,
+            |state| &mut state.handshake_places,
+            |state| {
+                let free = state.handshakes < limit;
+                state.handshakes += usize::from(free);
+                free.then_some(())
+            },
+        )
+        .await;
+        Handshake { registry: self.clone() }
+    }
+
+    pub(super) fn add(self: &Arc<Self>, shared: Arc<Shared>) -> Place {
+        let mut state = lock(&self.state);
+        state.next_link += 1;
+        let link = state.next_link;
+        state.links.insert(link, shared);
+        Place { registry: self.clone(), link, id: None }
+    }
+
+    pub(super) fn open(&self, connection: ServerConnection) {
+        lock(&self.state).open.insert(connection.id().clone(), connection);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.state).open.len()
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<ServerConnection> {
+        lock(&self.state).open.get(id).cloned()
+    }
+
+    pub(super) fn connections(&self) -> Vec<ServerConnection> {
+        lock(&self.state).open.values().cloned().collect()
+    }
+
+    /// Everything that has a link.
+    pub(super) fn links(&self) -> Vec<Arc<Shared>> {
+        lock(&self.state).links.values().cloned().collect()
+    }
+
+    /// Waits until no link is left, those in their handshake included.
+    pub(super) async fn all_gone(&self) {
+        wait_until(
+            &self.state,
+            |state| &mut state.all_gone,
+            |state| (state.links.is_empty() && state.handshakes == 0).then_some(()),
+        )
+        .await;
+    }
+}
+
+/// A handshake under way.
+pub(super) struct Handshake {
+    registry: Arc<Registry>,
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        let mut state = lock(&self.registry.state);
+        state.handshakes -= 1;
+        let wakes = [state.handshake_places.first(), state.all_gone.first()];
+        drop(state);
+        wakes.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+/// A link's place in the registry. Leaves it when dropped.
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    link: u64,
+    id: Option<ConnectionId>,
+}
+
+impl Place {
+    /// An id that nobody else has.
+    pub(super) fn draw_id(&mut self, draw: impl Fn() -> ConnectionId) -> Option<ConnectionId> {
+        for _ in 0..DRAWS {
+            let id = draw();
+            if lock(&self.registry.state).ids.insert(id.clone()) {
+                self.id = Some(id.clone());
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// The connection is no longer alive. Its id stays taken until its last listener has heard of it.
+    pub(super) fn close(&self) {
+        let Some(id) = &self.id else { return };
+        // Bound to a name, so that it is dropped after the lock.
+        let _closed = lock(&self.registry.state).open.remove(id);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.close();
+        let mut state = lock(&self.registry.state);
+        let shared = state.links.remove(&self.link);
+        if let Some(id) = &self.id {
+            state.ids.remove(id);
+        }
+        let waker = state.all_gone.first();
+        drop(state);
+        drop(shared);
+        waker.into_iter().for_each(Waker::wake);
+    }
+}

@@ -1,0 +1,257 @@
+//! The life of a server: idle, starting, running, stopping, idle again (R33).
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use moorline_core::machine::Machine;
+use moorline_core::wire::Close;
+use moorline_core::{Runtime, Status, close_code};
+
+use super::Core;
+use super::door::{Arrival, Door};
+use super::registry::Handshake;
+use super::role::ServerRole;
+use crate::driver::Driver;
+use crate::shared::{Command, Shared};
+use crate::sync::{WaitList, lock, wait_until};
+use crate::{ErrorEvent, Origin, RunError, StopError};
+
+/// How long to wait when no link can be taken in for now: out of descriptors, say. Long enough for some to
+/// be freed, short enough for a backlog not to overflow.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What a server has besides its configuration: where it stands.
+pub(super) struct Life {
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    door: Option<Box<dyn Door>>,
+    address: Option<String>,
+    changed: WaitList,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Idle,
+    Starting,
+    Running,
+    Stopping,
+}
+
+/// What became of the connections of a server that was stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stopped {
+    /// Connections that there were.
+    pub connections: usize,
+    /// Those of them that had not closed by the deadline, and were cut.
+    pub cut: usize,
+}
+
+impl Life {
+    pub(super) fn new(door: Box<dyn Door>) -> Self {
+        Self {
+            state: Mutex::new(State {
+                phase: Phase::Idle,
+                door: Some(door),
+                address: None,
+                changed: WaitList::default(),
+            }),
+        }
+    }
+
+    pub(super) fn local_address(&self) -> Option<String> {
+        lock(&self.state).address.clone()
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        lock(&self.state).phase == Phase::Running
+    }
+
+    fn enter(&self, phase: Phase, address: Option<String>) {
+        let mut state = lock(&self.state);
+        state.phase = phase;
+        state.address = address;
+        let waker = state.changed.first();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    async fn phase_is(&self, wanted: impl Fn(Phase) -> bool + Unpin) {
+        wait_until(
+            &self.state,
+            |state| &mut state.changed,
+            |state| wanted(state.phase).then_some(()),
+        )
+        .await;
+    }
+
+    fn start(&self) -> Result<Box<dyn Door>, RunError> {
+        let mut state = lock(&self.state);
+        match state.phase {
+            Phase::Running => Err(RunError::AlreadyRunning),
+            Phase::Starting => Err(RunError::AlreadyStarting),
+            Phase::Stopping => Err(RunError::Stopping),
+            Phase::Idle => match state.door.take() {
+                Some(door) => {
+                    state.phase = Phase::Starting;
+                    Ok(door)
+                }
+                None => Err(RunError::Stopping),
+            },
+        }
+    }
+}
+
+/// One run. Dropped, it closes the door and hands it back for the next.
+struct Run<'a> {
+    core: &'a Arc<Core>,
+    door: Option<Box<dyn Door>>,
+    /// `stop` sees to the connections.
+    stopped: bool,
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let Some(mut door) = self.door.take() else { return };
+        door.close();
+        lock(&self.core.life.state).door = Some(door);
+        if !self.stopped {
+            close_all(self.core);
+            self.core.life.enter(Phase::Idle, None);
+        }
+    }
+}
+
+pub(super) async fn run(core: &Arc<Core>) -> Result<(), RunError> {
+    let mut run = Run { core, door: Some(core.life.start()?), stopped: false };
+    let door = run.door.as_mut().expect("a run has its door until it is dropped");
+    door.listen().await.map_err(RunError::Listen)?;
+    core.life.enter(Phase::Running, door.local_address());
+    let result = {
+        let stopping = pin!(core.life.phase_is(|phase| phase == Phase::Stopping));
+        let accepting = pin!(accept_all(core, door.as_mut()));
+        match select(stopping, accepting).await {
+            Either::Left(((), _)) => Ok(()),
+            Either::Right((error, _)) => Err(error),
+        }
+    };
+    run.stopped = result.is_ok();
+    drop(run);
+    if result.is_ok() {
+        core.life.phase_is(|phase| phase != Phase::Stopping).await;
+    }
+    result
+}
+
+/// Takes links in until it cannot any more.
+async fn accept_all(core: &Arc<Core>, door: &mut dyn Door) -> RunError {
+    let can = door.capabilities();
+    loop {
+        let handshake = core.registry.handshake(core.settings.handshakes).await;
+        match door.accept().await {
+            Ok(arrival) => {
+                let task = serve(core.clone(), arrival, can, handshake);
+                core.runtime.spawn("server connection", Box::pin(task));
+            }
+            Err(error) if error.is_retryable() => {
+                let error = ErrorEvent::new(Origin::Transport, "accept_failed", error.to_string());
+                core.hooks.error(&core.runtime, error);
+                sleep(&core.runtime, PAUSE).await;
+            }
+            Err(error) => return RunError::Listen(error),
+        }
+    }
+}
+
+/// One link, from its handshake to its end.
+async fn serve(
+    core: Arc<Core>,
+    arrival: Arrival,
+    can: moorline_core::Capabilities,
+    handshake: Handshake,
+) {
+    let limit = core.config.handshake_timeout;
+    let arrived = {
+        let time_out = pin!(sleep(&core.runtime, limit));
+        match select(arrival, time_out).await {
+            Either::Left((arrived, _)) => arrived,
+            // Dropping a handshake ends its link.
+            Either::Right(_) => return,
+        }
+    };
+    // A peer that went away in the middle of its handshake is nobody's news.
+    let Ok((link, peer)) = arrived else { return };
+    let runtime = core.runtime.clone();
+    let shared = Shared::new(core.config.clone(), runtime.clone(), Status::Connecting);
+    let place = core.registry.add(shared.clone());
+    let seed = runtime.random() as u64;
+    let machine = Machine::server(core.config.clone(), runtime.now(), seed);
+    let role = ServerRole::new(core.clone(), place, handshake, peer);
+    if !core.life.is_running() {
+        return;
+    }
+    Driver::new(shared, machine, role).with_link(link, can).await;
+}
+
+pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
+    {
+        let mut state = lock(&core.life.state);
+        if state.phase != Phase::Running {
+            return Err(StopError::NotRunning);
+        }
+        state.phase = Phase::Stopping;
+        let waker = state.changed.first();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+    }
+    let _idle_at_the_end = Idle(core);
+    let connections = close_all(core);
+    let gone = {
+        let gone = pin!(core.registry.all_gone());
+        let deadline = pin!(sleep(&core.runtime, core.settings.drain_timeout));
+        matches!(select(gone, deadline).await, Either::Left(_))
+    };
+    let rest = if gone { Vec::new() } else { core.registry.links() };
+    for shared in &rest {
+        command(shared, Command::Cut);
+    }
+    Ok(Stopped { connections, cut: rest.len() })
+}
+
+/// Ends the stopping, also when `stop` is dropped half way.
+struct Idle<'a>(&'a Arc<Core>);
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.0.life.enter(Phase::Idle, None);
+    }
+}
+
+/// Tells every client to come back, each at its own time; how many there were.
+fn close_all(core: &Core) -> usize {
+    let links = core.registry.links();
+    for shared in &links {
+        let mut close = Close::new(close_code::RESTART, "the server stops");
+        close.retry_after = Some(Duration::ZERO);
+        close.spread = Some(core.settings.spread);
+        command(shared, Command::Disconnect(close));
+    }
+    links.len()
+}
+
+fn command(shared: &Shared, command: Command) {
+    let waker = lock(&shared.state).command(command);
+    waker.into_iter().for_each(Waker::wake);
+}
+
+async fn sleep(runtime: &Arc<dyn Runtime>, span: Duration) {
+    let mut timer = runtime.timer();
+    timer.as_mut().reset(runtime.now() + span);
+    timer.await;
+}
