@@ -216,11 +216,13 @@ impl Delivery {
     }
 
     fn wake_worker(&mut self, wakes: &mut Vec<Waker>) {
-        if let Worker::Idle(waker) = mem::replace(&mut self.worker, Worker::Busy) {
-            wakes.push(waker);
-        } else if self.registry.is_empty() && self.jobs.is_empty() {
-            self.worker = Worker::None;
-        }
+        self.worker = match mem::take(&mut self.worker) {
+            Worker::Idle(waker) => {
+                wakes.push(waker);
+                Worker::Busy
+            }
+            other => other,
+        };
     }
 
     fn drop_oldest_event(&mut self) {
@@ -233,6 +235,11 @@ impl Delivery {
     }
 
     // What the application does.
+
+    /// The application has begun to connect: there may be messages again.
+    pub(crate) const fn begin_connecting(&mut self) {
+        self.status = Status::Connecting;
+    }
 
     /// The next message of the inbox, and whether to wake the driver; `None` inside when there will be
     /// none until the connection is connected again.

@@ -17,11 +17,12 @@ pub use handle::Handle;
 pub use listeners::{Outcome, Token};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
-    Backoff, Class, CloseFrame, Config, Connected, ConnectionId, Data, Disconnect, ErrorEvent,
-    Event, Heartbeat, Message, MessageError, Origin, Reason, Runtime, Status, Time, close_code,
+    Acceptor, Backoff, BoxTransport, Class, CloseFrame, Config, Connected, ConnectionId, Data,
+    Disconnect, ErrorEvent, Event, Heartbeat, Message, MessageError, Origin, Peer, Reason, Runtime,
+    Status, Time, Transport, TransportError, close_code,
 };
 #[cfg(feature = "memory")]
-pub use moorline_memory::Network;
+pub use moorline_memory::{Direction, Network};
 #[cfg(feature = "sim")]
 pub use moorline_sim::Sim;
 #[cfg(feature = "tokio")]

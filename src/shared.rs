@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) round_trip: Option<Duration>,
     driver: Option<Waker>,
     driver_woken: bool,
+    /// The driver has ended: with the last handle, with a server's connection, or with the runtime.
+    pub(crate) driver_gone: bool,
 }
 
 /// What the application wants of the driver.
@@ -86,6 +88,7 @@ impl Shared {
                 round_trip: None,
                 driver: None,
                 driver_woken: false,
+                driver_gone: false,
             }),
             delivery: Mutex::new(Delivery::new(&config)),
             config,
@@ -110,6 +113,9 @@ impl Shared {
 impl State {
     /// Adds a command; who to wake for it.
     pub(crate) fn command(&mut self, command: Command) -> Option<Waker> {
+        if self.driver_gone {
+            return None;
+        }
         match &command {
             Command::Connect => {
                 self.status = Status::Connecting;
@@ -123,6 +129,8 @@ impl State {
                 self.failure = Some(ConnectError::Disconnected);
             }
             Command::Send(outgoing) => self.queued += cost(&outgoing.frame),
+            // One ping answers all who wait.
+            Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
             Command::Ping | Command::Cut => {}
         }
         self.commands.push(command);

@@ -21,6 +21,10 @@ const MAX_EVENTS: usize = 1024;
 /// It holds at most 1,024 events, and messages of at most the window's bytes. A reader that is too slow gets
 /// [`Event::Lagged`] in the place of those that were dropped. It ends when the connection's last handle is
 /// gone, or a server's connection has ended.
+///
+/// It is for watching. A message that neither a listener nor [`next_message`](crate::Handle::next_message) wants
+/// counts as taken once such a stream has it, and may then be dropped from it: read messages with
+/// [`messages`](crate::Handle::messages).
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Events(pub(crate) Arc<Mutex<EventQueue>>);
 

@@ -1,5 +1,7 @@
 //! How a client is built.
 
+#![allow(unused_braces, reason = "the bodies of typed-builder's setters have them")]
+
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
@@ -36,8 +38,7 @@ pub struct ClientSettings<T: Transport> {
     #[builder(setter(
         doc = "What gives it tasks and time. Required.",
         fn transform<R: Runtime>(runtime: R) -> Arc<dyn Runtime> {
-            let runtime = Arc::new(runtime);
-            runtime
+            Arc::new(runtime)
         }
     ))]
     runtime: Arc<dyn Runtime>,
@@ -46,8 +47,7 @@ pub struct ClientSettings<T: Transport> {
         setter(
             doc = "What it speaks: `Binary` (the default), `Json`, `Raw`, or your own.",
             fn transform<C: Codec>(codec: C) -> Arc<dyn Codec> {
-                let codec = Arc::new(codec);
-                codec
+                Arc::new(codec)
             }
         )
     )]

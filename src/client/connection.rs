@@ -55,6 +55,7 @@ impl Connection {
     fn begin(&self) -> Result<(), ConnectError> {
         let mut state = lock(&self.shared.state);
         match state.status {
+            _ if state.driver_gone => return Err(ConnectError::Disconnected),
             Status::Connecting => return Err(ConnectError::AlreadyConnecting),
             Status::Open | Status::Throttled => return Err(ConnectError::AlreadyConnected),
             Status::Closing => return Err(ConnectError::Closing),
@@ -62,6 +63,7 @@ impl Connection {
         }
         let waker = state.command(Command::Connect);
         drop(state);
+        lock(&self.shared.delivery).begin_connecting();
         waker.into_iter().for_each(Waker::wake);
         Ok(())
     }

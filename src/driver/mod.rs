@@ -27,6 +27,9 @@ use crate::{ConnectError, Event};
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
 const FRAMES_A_TURN: usize = 64;
 
+/// Batches written in one turn, so that a link that takes everything at once leaves room to read.
+const BATCHES_A_TURN: usize = 4;
+
 /// Turns in one poll, so that a busy connection leaves its thread to the others.
 const TURNS_A_POLL: usize = 8;
 
@@ -59,6 +62,8 @@ pub(crate) struct Driver<R: Role> {
     link: Option<Link>,
     /// The peer's end was read: the reading half is not polled any more.
     read_out: bool,
+    /// A batch is on its way into the link.
+    writing: bool,
     /// The write that failed, until what the peer had sent is read.
     write_error: Option<Failure>,
     suspended: bool,
@@ -68,8 +73,15 @@ pub(crate) struct Driver<R: Role> {
     commands: Vec<Command>,
     wakes: Vec<Waker>,
     timer: Pin<Box<dyn Timer>>,
+    timer_waker: Waker,
+    /// What the timer is set to.
     armed: Time,
+    /// The machine's deadline.
     wanted: Time,
+    /// The time at the start of this turn.
+    now: Time,
+    /// There is more to do before something new happens.
+    again: bool,
     status: Status,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
@@ -81,11 +93,11 @@ impl<R: Role> Driver<R> {
             timer: shared.runtime.timer(),
             abandoned: role.ends_when_closed(),
             status: machine.status(),
-            shared,
             machine,
             role,
             link: None,
             read_out: false,
+            writing: false,
             write_error: None,
             suspended: false,
             attempt: None,
@@ -93,8 +105,12 @@ impl<R: Role> Driver<R> {
             batch: Vec::new(),
             commands: Vec::new(),
             wakes: Vec::new(),
+            timer_waker: Waker::noop().clone(),
             armed: Time::MAX,
             wanted: Time::MAX,
+            now: shared.runtime.now(),
+            again: false,
+            shared,
         }
     }
 
@@ -104,17 +120,13 @@ impl<R: Role> Driver<R> {
         self
     }
 
-    fn now(&self) -> Time {
-        self.shared.runtime.now()
-    }
-
     fn tell(&mut self, input: Input) {
-        let now = self.now();
-        self.machine.handle(now, input);
+        self.machine.handle(self.now, input);
     }
 
     fn begin_link(&mut self, link: Link, can: Capabilities, auth: Option<Bytes>) {
         self.link = Some(link);
+        self.writing = false;
         self.read_out = false;
         self.write_error = None;
         self.suspended = false;
@@ -122,28 +134,31 @@ impl<R: Role> Driver<R> {
         self.tell(Input::LinkUp(can, auth));
     }
 
-    /// One turn. Whether anything happened.
+    /// One turn: takes in what is ready, does what the machine says, and publishes where it stands.
+    /// Whether there is more to do before something new happens.
     fn turn(&mut self, context: &mut Context<'_>) -> bool {
-        let mut moved = self.take_commands(context);
-        moved |= self.poll_attempt(context);
-        moved |= self.poll_authentication(context);
-        moved |= self.poll_link(context);
-        self.report_taken();
-        self.expire();
-        self.carry_out();
-        moved |= self.poll_written(context);
-        moved |= self.poll_timer(context);
-        if moved {
-            self.carry_out();
+        self.now = self.shared.runtime.now();
+        self.again = false;
+        self.take_commands(context);
+        self.poll_attempt(context);
+        self.poll_authentication(context);
+        self.poll_link(context);
+        self.look_at_delivery();
+        self.drain();
+        for _ in 0..BATCHES_A_TURN {
+            if !self.poll_written(context) && !self.poll_timer(context) {
+                self.publish();
+                return self.again;
+            }
+            self.drain();
         }
         self.publish();
-        moved
+        true
     }
 
-    fn take_commands(&mut self, context: &mut Context<'_>) -> bool {
+    fn take_commands(&mut self, context: &mut Context<'_>) {
         let mut commands = std::mem::take(&mut self.commands);
         lock(&self.shared.state).take_commands(&mut commands, context.waker());
-        let moved = !commands.is_empty();
         for command in commands.drain(..) {
             match command {
                 Command::Connect => self.tell(Input::Connect),
@@ -158,45 +173,40 @@ impl<R: Role> Driver<R> {
             }
         }
         self.commands = commands;
-        moved
     }
 
-    fn poll_attempt(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(attempt) = &mut self.attempt else { return false };
-        let Poll::Ready(result) = attempt.as_mut().poll(context) else { return false };
+    fn poll_attempt(&mut self, context: &mut Context<'_>) {
+        let Some(attempt) = &mut self.attempt else { return };
+        let Poll::Ready(result) = attempt.as_mut().poll(context) else { return };
         self.attempt = None;
         match result {
             Ok((link, can, auth)) => self.begin_link(link, can, auth),
             Err(failure) => self.tell(Input::LinkFailed(failure)),
         }
-        true
     }
 
-    fn poll_authentication(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(authentication) = &mut self.authentication else { return false };
-        let Poll::Ready(result) = authentication.as_mut().poll(context) else { return false };
+    fn poll_authentication(&mut self, context: &mut Context<'_>) {
+        let Some(authentication) = &mut self.authentication else { return };
+        let Poll::Ready(result) = authentication.as_mut().poll(context) else { return };
         self.authentication = None;
         let result = result.and_then(|admission| self.role.admit(admission));
         self.tell(match result {
             Ok(grant) => Input::Accept(grant),
             Err(refusal) => Input::Refuse(refusal),
         });
-        true
     }
 
     /// Reads what has come, up to a bound.
-    fn poll_link(&mut self, context: &mut Context<'_>) -> bool {
-        let mut moved = false;
+    fn poll_link(&mut self, context: &mut Context<'_>) {
         for _ in 0..FRAMES_A_TURN {
             // Each frame's outputs are carried out before the next is read: the link may be gone.
             if !self.may_read() {
-                return moved;
+                return;
             }
-            let Some(link) = &mut self.link else { return moved };
+            let Some(link) = &mut self.link else { return };
             let Poll::Ready(incoming) = link.incoming.as_mut().poll_next(context) else {
-                return moved | self.give_up_writing();
+                return self.give_up_writing();
             };
-            moved = true;
             let input = match incoming {
                 Some(Ok(Incoming::Frame(frame))) => Input::Frame(frame),
                 Some(Ok(Incoming::Activity)) => Input::Activity,
@@ -210,7 +220,7 @@ impl<R: Role> Driver<R> {
             self.tell(input);
             self.drain();
         }
-        moved
+        self.again = true;
     }
 
     /// Whether the machine wants to read. Raw has no window: its driver stops when too much waits to
@@ -229,74 +239,80 @@ impl<R: Role> Driver<R> {
     }
 
     /// A failed write ends the link once all that the peer had sent is read: its close may be there.
-    fn give_up_writing(&mut self) -> bool {
-        let Some(failure) = self.write_error.take() else { return false };
-        self.read_out = true;
-        self.tell(Input::LinkLost(Loss::Broken(failure)));
-        true
-    }
-
-    fn poll_written(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(link) = &mut self.link else { return false };
-        match link.outgoing.as_mut().poll_written(context, &mut self.batch) {
-            Poll::Pending => false,
-            Poll::Ready(Ok(())) => {
-                self.tell(Input::Written);
-                true
-            }
-            Poll::Ready(Err(error)) => {
-                self.write_error = Some(Failure::from(&error));
-                true
-            }
+    fn give_up_writing(&mut self) {
+        if let Some(failure) = self.write_error.take() {
+            self.read_out = true;
+            self.tell(Input::LinkLost(Loss::Broken(failure)));
         }
     }
 
-    fn report_taken(&mut self) {
-        let waits = self.machine.awaits_taking();
-        let taken = lock(&self.shared.delivery).report_taken(waits || self.suspended);
+    /// Tells the machine what the application has taken, and drops what nobody has listened for.
+    fn look_at_delivery(&mut self) {
+        let waits = self.machine.awaits_taking() || self.suspended;
+        let config = &self.shared.config;
+        let mut delivery = lock(&self.shared.delivery);
+        if delivery.expiry(config) <= self.now {
+            delivery.expire(self.now, config, &mut self.wakes);
+        }
+        let taken = delivery.report_taken(waits);
+        drop(delivery);
         if let Some(taken) = taken {
             self.tell(Input::Taken(taken));
         }
     }
 
-    fn expire(&mut self) {
-        let now = self.now();
-        let mut delivery = lock(&self.shared.delivery);
-        if delivery.expiry(&self.shared.config) <= now {
-            delivery.expire(now, &self.shared.config, &mut self.wakes);
+    /// Whether a batch was written.
+    fn poll_written(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(link) = self.link.as_mut().filter(|_| self.writing) else { return false };
+        let Poll::Ready(result) = link.outgoing.as_mut().poll_written(context, &mut self.batch)
+        else {
+            return false;
+        };
+        self.writing = false;
+        match result {
+            Ok(()) => self.tell(Input::Written),
+            Err(error) => {
+                self.write_error = Some(Failure::from(&error));
+                // What the peer had sent is read first.
+                self.again = true;
+            }
         }
+        true
     }
 
-    /// Arms the timer for the nearest deadline. A later one leaves it as it is: it then fires once for
-    /// nothing, which is cheaper than setting it with each message.
+    /// Whether the machine's deadline has come. Else the timer is armed for it. A later deadline leaves
+    /// the timer as it is: it then fires once for nothing, which is cheaper than setting it with each
+    /// message.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
+        if self.wanted <= self.now {
+            self.tell(Input::Tick);
+            self.give_memory_back();
+            return true;
+        }
         let deadline = self.wanted.min(lock(&self.shared.delivery).expiry(&self.shared.config));
         if deadline < self.armed {
             self.armed = deadline;
             self.timer.as_mut().reset(deadline);
-        }
-        if self.armed == Time::MAX || self.timer.as_mut().poll(context).is_pending() {
+        } else if self.now < self.armed && self.timer_waker.will_wake(context.waker()) {
             return false;
         }
-        self.armed = Time::MAX;
-        self.timer.as_mut().reset(Time::MAX);
-        self.tell(Input::Tick);
+        self.timer_waker.clone_from(context.waker());
+        if self.armed != Time::MAX && self.timer.as_mut().poll(context).is_ready() {
+            self.armed = Time::MAX;
+            self.again = true;
+        }
+        false
+    }
+
+    fn give_memory_back(&mut self) {
         if self.batch.is_empty() {
             self.batch.shrink_to(4);
             self.commands.shrink_to(4);
             self.wakes.shrink_to(4);
         }
-        true
     }
 
-    /// Does what the machine says, and wakes those who hear of it.
-    fn carry_out(&mut self) {
-        self.drain();
-        for waker in self.wakes.drain(..) {
-            waker.wake();
-        }
-    }
-
+    /// Does what the machine says.
     fn drain(&mut self) {
         loop {
             let output = self.machine.poll();
@@ -310,17 +326,21 @@ impl<R: Role> Driver<R> {
                 Output::Flush => match &mut self.link {
                     Some(link) if self.write_error.is_none() => {
                         link.outgoing.as_mut().begin(&mut self.batch);
+                        self.writing = true;
                     }
                     _ => self.batch.clear(),
                 },
                 Output::Message(received) => {
-                    let now = self.shared.runtime.now();
-                    lock(&self.shared.delivery).deliver(received, now, &mut self.wakes);
+                    lock(&self.shared.delivery).deliver(received, self.now, &mut self.wakes);
                 }
                 Output::Event(event) => self.tell_application(event),
-                Output::Connect { attempt, .. } => self.attempt = Some(self.role.connect(attempt)),
+                Output::Connect { attempt, .. } => {
+                    self.attempt = Some(self.role.connect(attempt));
+                    self.again = true;
+                }
                 Output::Authenticate(hello) => {
                     self.authentication = Some(self.role.authenticate(*hello));
+                    self.again = true;
                 }
                 Output::DropLink => self.drop_link(),
                 Output::RoundTrip(time) => self.answer_pingers(time),
@@ -335,6 +355,7 @@ impl<R: Role> Driver<R> {
         self.attempt = None;
         self.authentication = None;
         self.write_error = None;
+        self.writing = false;
         self.batch.clear();
     }
 
@@ -392,7 +413,7 @@ impl<R: Role> Driver<R> {
     fn publish(&mut self) {
         let (status, queued) = (self.machine.status(), self.machine.queued());
         let wakes = lock(&self.shared.state).publish(status, queued);
-        for waker in wakes.into_iter().flatten() {
+        for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
             waker.wake();
         }
     }
@@ -403,11 +424,11 @@ impl<R: Role + Unpin> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         for _ in 0..TURNS_A_POLL {
-            let moved = self.turn(context);
+            let again = self.turn(context);
             if self.abandoned && self.machine.status() == Status::Closed {
                 return Poll::Ready(());
             }
-            if !moved {
+            if !again {
                 return Poll::Pending;
             }
         }
@@ -421,6 +442,7 @@ impl<R: Role> Drop for Driver<R> {
     fn drop(&mut self) {
         let mut wakes = Vec::new();
         let mut state = lock(&self.shared.state);
+        state.driver_gone = true;
         state.status = Status::Closed;
         state.commands.clear();
         state.round_trips += 1;

@@ -48,10 +48,6 @@ impl Registry {
         self.entries.iter().filter(|entry| entry.callback.kind == kind).count()
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     pub(crate) fn hear(&self, event: &Event) -> bool {
         self.entries.iter().any(|entry| entry.callback.hears(event))
     }

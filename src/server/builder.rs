@@ -1,5 +1,7 @@
 //! How a server is built.
 
+#![allow(unused_braces, reason = "the bodies of typed-builder's setters have them")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,24 +34,21 @@ pub struct ServerSettings<A: Acceptor> {
     #[builder(setter(
         doc = "What gives it tasks and time. Required.",
         fn transform<R: Runtime>(runtime: R) -> Arc<dyn Runtime> {
-            let runtime = Arc::new(runtime);
-            runtime
+            Arc::new(runtime)
         }
     ))]
     runtime: Arc<dyn Runtime>,
     #[builder(default, setter(
         doc = "Speaks this codec alone. Default: `Binary` and `Json`, told apart by the first frame.",
         fn transform<C: Codec>(codec: C) -> Option<Arc<dyn Codec>> {
-            let codec: Arc<dyn Codec> = Arc::new(codec);
-            Some(codec)
+            Some(Arc::new(codec))
         }
     ))]
     codec: Option<Arc<dyn Codec>>,
     #[builder(default, setter(
         doc = "Decides who may come in. Default: everybody.",
         fn transform<T: Authenticator>(authenticator: T) -> Option<Arc<dyn Authenticator>> {
-            let authenticator: Arc<dyn Authenticator> = Arc::new(authenticator);
-            Some(authenticator)
+            Some(Arc::new(authenticator))
         }
     ))]
     authenticator: Option<Arc<dyn Authenticator>>,
@@ -60,8 +59,7 @@ pub struct ServerSettings<A: Acceptor> {
         where
             F: Fn() -> ConnectionId + Send + Sync + 'static,
         {
-            let ids: Ids = Arc::new(move |_: &Arc<dyn Runtime>| draw());
-            ids
+            Arc::new(move |_: &Arc<dyn Runtime>| draw())
         }
     ))]
     ids: Ids,
@@ -108,7 +106,6 @@ pub struct ServerSettings<A: Acceptor> {
 
 impl Server {
     /// Builds a server: any transport, any runtime. See [`ServerSettings`].
-    #[must_use]
     pub fn builder<A: Acceptor>() -> ServerBuilder<A> {
         ServerSettings::builder()
     }

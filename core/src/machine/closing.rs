@@ -13,6 +13,9 @@ pub(super) struct Closing {
     deadline: Time,
     /// What is queued goes out before the close.
     drain: bool,
+    /// What the peer says is still heard. Not after its close, nor of one that broke the protocol or
+    /// was never let in.
+    pub(super) listens: bool,
     /// The close has been handed to the link, or there is none to send.
     pub(super) said: bool,
     ending: Ending,
@@ -111,12 +114,14 @@ impl Machine {
         }
     }
 
-    fn begin_closing(&mut self, now: Time, drain: bool, ending: Ending) {
+    /// `orderly`: this end wants it, so that what is queued goes out and what comes is heard.
+    fn begin_closing(&mut self, now: Time, orderly: bool, ending: Ending) {
         let limit = self.config.close_timeout;
         self.state = State::Closing(Box::new(Closing {
             drain_until: now + limit / 2,
             deadline: now + limit,
-            drain,
+            drain: orderly,
+            listens: orderly,
             said: false,
             ending,
         }));
@@ -141,7 +146,10 @@ impl Machine {
             (
                 State::Connecting { .. } | State::Greeting { .. } | State::Authenticating { .. },
                 _,
-            ) => self.over(None),
+            ) => {
+                self.over(None);
+                self.outputs.push_back(Output::Closed(None));
+            }
             (State::Open, _) => {
                 let ending = self.ending_of(loss);
                 self.finish(now, ending);

@@ -88,7 +88,7 @@ pub(super) struct Pulse {
 struct Ping {
     token: u64,
     at: Time,
-    /// Something was heard since, so that only its round-trip time is still waited for.
+    /// Something was heard since, or silence says nothing: only the round-trip time is waited for.
     alive: bool,
     /// The application waits for its round-trip time.
     by_hand: bool,
@@ -144,11 +144,15 @@ impl Pulse {
         Some(now.since(ping.at))
     }
 
-    /// The application asks for a ping; its token, unless one is on its way already.
+    /// The application asks for a ping; its token, unless one is on its way already. That one then
+    /// serves, so that asking cannot put the time-out off.
     pub(super) fn ping_by_hand(&mut self, now: Time) -> Option<u64> {
         match &mut self.ping {
-            Some(ping) if ping.by_hand => None,
-            _ => Some(self.send_ping(now, true)),
+            Some(ping) => {
+                ping.by_hand = true;
+                None
+            }
+            None => Some(self.send_ping(now, true)),
         }
     }
 
@@ -160,14 +164,13 @@ impl Pulse {
     /// Reading was stopped by this end: silence says nothing until it goes on.
     pub(super) fn suspend(&mut self, now: Time, suspended: bool) {
         self.suspended = suspended;
-        self.heard = now;
+        self.hear(now);
     }
 
     pub(super) fn deadline(&self) -> Time {
         match self.ping {
-            _ if self.suspended => Time::MAX,
             Some(ping) => ping.at + self.timeout(),
-            None if self.interval.is_zero() => Time::MAX,
+            None if self.silence_says_nothing() => Time::MAX,
             None => self.heard + self.interval,
         }
     }
@@ -190,13 +193,18 @@ impl Pulse {
         }
     }
 
+    fn silence_says_nothing(&self) -> bool {
+        self.suspended || self.interval.is_zero()
+    }
+
     fn timeout(&self) -> Duration {
         if self.timeout.is_zero() { Heartbeat::TIMEOUT } else { self.timeout }
     }
 
     fn send_ping(&mut self, at: Time, by_hand: bool) -> u64 {
         self.token += 1;
-        self.ping = Some(Ping { token: self.token, at, alive: false, by_hand });
+        let alive = self.silence_says_nothing();
+        self.ping = Some(Ping { token: self.token, at, alive, by_hand });
         self.token
     }
 

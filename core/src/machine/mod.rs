@@ -171,7 +171,7 @@ impl Machine {
             Input::Connect => self.connect(now),
             Input::Disconnect(close) => self.disconnect(now, close),
             Input::Send(outgoing) => self.send(outgoing),
-            Input::Taken(taken) => self.inbound.take(now, taken),
+            Input::Taken(taken) => self.taken(now, taken),
             Input::Ping => self.ping(now),
             Input::LinkUp(capabilities, auth) => self.link_up(now, capabilities, auth),
             Input::LinkFailed(failure) => self.link_failed(now, failure),

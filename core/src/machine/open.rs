@@ -2,7 +2,7 @@
 
 use super::flow::Inbound;
 use super::heartbeat::{Beat, Pulse};
-use super::{Failure, Machine, Outgoing, Output, PeerLimits, Received, State};
+use super::{Failure, Machine, Outgoing, Output, PeerLimits, Received, State, Taken};
 use crate::reason::close_code;
 use crate::wire::{Ack, DecodeError, PACKET_OVERHEAD, Packet, is_numbered};
 use crate::{ErrorEvent, Event, Frame, Message, Origin, Side, Time};
@@ -38,6 +38,13 @@ impl Machine {
                     message,
                 )));
             }
+        }
+    }
+
+    /// In raw nothing is counted, and there is nobody to tell.
+    pub(super) fn taken(&mut self, now: Time, taken: Taken) {
+        if self.has_session() {
+            self.inbound.take(now, taken);
         }
     }
 
@@ -87,12 +94,14 @@ impl Machine {
                 Ok((packet, _)) => self.frame_in_greeting(now, packet),
                 Err(error) => self.attempt_failed(now, undecodable(&error)),
             },
-            (State::Open | State::Closing(_), _) => self.frame_in_open(now, frame),
+            (State::Open, _) => self.frame_in_open(now, frame),
+            (State::Closing(closing), _) if closing.listens => self.frame_in_open(now, frame),
             // Of a link that was dropped, or that is not read from.
             (
                 State::Closed
                 | State::Connecting { .. }
                 | State::Authenticating { .. }
+                | State::Closing(_)
                 | State::Waiting { .. },
                 _,
             ) => {}
@@ -101,6 +110,11 @@ impl Machine {
 
     fn frame_in_open(&mut self, now: Time, frame: Frame) {
         self.pulse.hear(now);
+        let limit = self.config.max_frame;
+        if frame.len() > limit {
+            let message = format!("a frame of {} bytes, limit {limit} (`max_frame`)", frame.len());
+            return self.broken(now, close_code::TOO_LARGE, "too_large", message);
+        }
         let (packet, size) = match self.decode(frame) {
             Ok(decoded) => decoded,
             Err(error) => {
@@ -160,10 +174,11 @@ impl Machine {
         }
     }
 
-    /// The peer broke the protocol. While closing that changes nothing any more.
+    /// The peer broke the protocol. While closing it is only not listened to any more.
     fn broken(&mut self, now: Time, code: u16, name: &'static str, message: impl Into<String>) {
-        if let State::Open = self.state {
-            self.violation(now, code, name, message);
+        match &mut self.state {
+            State::Closing(closing) => closing.listens = false,
+            _ => self.violation(now, code, name, message),
         }
     }
 

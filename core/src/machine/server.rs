@@ -103,8 +103,9 @@ impl Machine {
         }
         self.id = Some(grant.id);
         self.open(now, peer);
-        // The application hears of it once ready is on its way (R35).
-        self.control.announce = Some(Event::Connect(connected));
+        // The application hears of it once ready is on its way (R35), and of nothing before.
+        self.transmit();
+        self.event(Event::Connect(connected));
     }
 
     pub(super) fn refuse_client(&mut self, now: Time, refusal: Refusal) {

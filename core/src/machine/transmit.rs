@@ -2,7 +2,7 @@
 
 use super::{Machine, Output, State, Transmit};
 use crate::wire::{Ack, Close, ErrorPacket, Packet};
-use crate::{CloseFrame, Event, Frame};
+use crate::{CloseFrame, Frame};
 
 /// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -18,8 +18,6 @@ pub(super) struct Control {
     pub(super) writable: bool,
     /// Hello or ready.
     pub(super) greeting: Option<Frame>,
-    /// Told to the application once the greeting is handed over.
-    pub(super) announce: Option<Event>,
     pub(super) pong: Option<u64>,
     pub(super) ping: Option<u64>,
     /// An acknowledgement goes out even if no message does.
@@ -35,7 +33,7 @@ impl Machine {
 
     /// Makes the next batch, if the link takes one and there is something to send.
     pub(super) fn transmit(&mut self) {
-        if !self.control.writable {
+        if !self.control.writable || self.has_closed() {
             return;
         }
         let before = self.outputs.len();
@@ -49,20 +47,18 @@ impl Machine {
             self.push_ping(token);
         }
         let messages = self.push_messages();
-        if self.inbound.owes() && (messages || self.control.ack) {
+        let closes = self.may_say_close();
+        if self.inbound.owes() && (messages || closes || self.control.ack) {
             let Ack { numbered, unnumbered } = self.inbound.acknowledge();
             self.control.ack = false;
             self.push_packet(&Packet::Ack(Ack { numbered, unnumbered }));
         }
-        if self.may_say_close() {
+        if closes {
             self.push_close();
         }
         if self.outputs.len() > before {
             self.outputs.push_back(Output::Flush);
             self.control.writable = false;
-        }
-        if let Some(event) = self.control.announce.take() {
-            self.event(event);
         }
     }
 
@@ -85,6 +81,11 @@ impl Machine {
             self.push_frame(frame);
         }
         frames > 0
+    }
+
+    /// Whether one of the two ends has said its last packet.
+    fn has_closed(&self) -> bool {
+        matches!(&self.state, State::Closing(closing) if closing.said)
     }
 
     fn may_say_close(&self) -> bool {
