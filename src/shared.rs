@@ -32,6 +32,8 @@ pub(crate) struct State {
     pub(crate) commands: Vec<Command>,
     /// A command that changes the status is among them: the status here is ahead of the machine's.
     status_pending: bool,
+    /// The application has called `disconnect`, and not `connect` since.
+    pub(crate) leaving: bool,
     /// How many bytes may wait to be sent.
     limit: usize,
     /// Bytes of messages among the commands.
@@ -77,6 +79,7 @@ impl Shared {
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
+                leaving: false,
                 limit: config.queue,
                 queued: 0,
                 queued_behind: 0,
@@ -120,12 +123,14 @@ impl State {
             Command::Connect => {
                 self.status = Status::Connecting;
                 self.status_pending = true;
+                self.leaving = false;
             }
             Command::Disconnect(_) | Command::Abandon(_) => {
                 let goodbye =
                     matches!(self.status, Status::Open | Status::Throttled | Status::Closing);
                 self.status = if goodbye { Status::Closing } else { Status::Closed };
                 self.status_pending = true;
+                self.leaving = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
             Command::Send(outgoing) => self.queued += cost(&outgoing.frame),

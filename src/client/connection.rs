@@ -98,7 +98,8 @@ impl Connection {
     #[allow(clippy::must_use_candidate, reason = "most callers only want it closed")]
     pub fn disconnect(&self) -> bool {
         let mut state = lock(&self.shared.state);
-        if matches!(state.status, Status::Closed | Status::Closing) {
+        // While the server closes there is something to end: the coming back.
+        if state.status == Status::Closed || state.leaving {
             return false;
         }
         let waker = state.command(Command::Disconnect(goodbye()));

@@ -173,6 +173,8 @@ impl<R: Role> Driver<R> {
             }
         }
         self.commands = commands;
+        // A connect by hand drops the old attempt here, before what came of it is looked at.
+        self.drain();
     }
 
     fn poll_attempt(&mut self, context: &mut Context<'_>) {

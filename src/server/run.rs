@@ -82,11 +82,11 @@ impl Life {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    async fn phase_is(&self, wanted: impl Fn(Phase) -> bool + Unpin) {
+    async fn wait(&self, wanted: impl Fn(&State) -> bool + Unpin) {
         wait_until(
             &self.state,
             |state| &mut state.changed,
-            |state| wanted(state.phase).then_some(()),
+            |state| wanted(state).then_some(()),
         )
         .await;
     }
@@ -112,39 +112,46 @@ impl Life {
 struct Run<'a> {
     core: &'a Arc<Core>,
     door: Option<Box<dyn Door>>,
-    /// `stop` sees to the connections.
-    stopped: bool,
 }
 
 impl Drop for Run<'_> {
     fn drop(&mut self) {
         let Some(mut door) = self.door.take() else { return };
         door.close();
-        lock(&self.core.life.state).door = Some(door);
-        if !self.stopped {
+        let mut state = lock(&self.core.life.state);
+        state.door = Some(door);
+        // While it is being stopped, `stop` sees to the connections and to the phase.
+        let alone = state.phase != Phase::Stopping;
+        if alone {
+            state.phase = Phase::Idle;
+            state.address = None;
+        }
+        let waker = state.changed.first();
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        if alone {
             close_all(self.core);
-            self.core.life.enter(Phase::Idle, None);
         }
     }
 }
 
 pub(super) async fn run(core: &Arc<Core>) -> Result<(), RunError> {
-    let mut run = Run { core, door: Some(core.life.start()?), stopped: false };
+    let mut run = Run { core, door: Some(core.life.start()?) };
     let door = run.door.as_mut().expect("a run has its door until it is dropped");
     door.listen().await.map_err(RunError::Listen)?;
     core.life.enter(Phase::Running, door.local_address());
     let result = {
-        let stopping = pin!(core.life.phase_is(|phase| phase == Phase::Stopping));
+        // Not only `Stopping`: a stop may be over before this is polled again.
+        let stopping = pin!(core.life.wait(|state| state.phase != Phase::Running));
         let accepting = pin!(accept_all(core, door.as_mut()));
         match select(stopping, accepting).await {
             Either::Left(((), _)) => Ok(()),
             Either::Right((error, _)) => Err(error),
         }
     };
-    run.stopped = result.is_ok();
     drop(run);
     if result.is_ok() {
-        core.life.phase_is(|phase| phase != Phase::Stopping).await;
+        core.life.wait(|state| state.phase != Phase::Stopping).await;
     }
     result
 }
@@ -213,7 +220,11 @@ pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
     let _idle_at_the_end = Idle(core);
     let connections = close_all(core);
     let gone = {
-        let gone = pin!(core.registry.all_gone());
+        let gone = pin!(async {
+            // The next run needs the door.
+            core.life.wait(|state| state.door.is_some()).await;
+            core.registry.all_gone().await;
+        });
         let deadline = pin!(sleep(&core.runtime, core.settings.drain_timeout));
         matches!(select(gone, deadline).await, Either::Left(_))
     };

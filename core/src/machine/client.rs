@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::backoff::{Asked, Outage};
 use super::transmit::Control;
 use super::{Failure, Link, Loss, Machine, Output, PeerLimits, State};
-use crate::wire::{Close, Hello, Packet, Ready, VERSION};
+use crate::wire::{Close, Hello, MAX_HELLO, Packet, Ready, VERSION};
 use crate::{Capabilities, Connected, ErrorEvent, Event, Frame, Origin, Reason, Side, Time};
 
 impl Machine {
@@ -94,6 +94,10 @@ impl Machine {
             Ok(Frame::Binary(_)) if !can.binary => {
                 "the transport carries text only: choose the codec `Json`".to_owned()
             }
+            Ok(frame) if frame.len() > MAX_HELLO => format!(
+                "hello has {} bytes with its credentials, room and query, limit {MAX_HELLO}",
+                frame.len()
+            ),
             Ok(frame) => {
                 self.control.greeting = Some(frame);
                 self.state = State::Greeting { deadline };
@@ -113,7 +117,8 @@ impl Machine {
                 self.attempt_failed(now, Failure::for_good("unsupported_version", message));
             }
             Packet::Error(error) => {
-                self.refusal = Some(Failure::retryable(error.code, error.message));
+                let failure = Failure::retryable(error.code, error.message);
+                self.refusal = Some(Box::new(failure));
             }
             Packet::Close(close) => {
                 let failure = self.refused_with(&close);
@@ -145,7 +150,6 @@ impl Machine {
         if self.outage.retries() > 0 {
             self.event(Event::Reconnect(self.outage.retries()));
         }
-        self.outage = Outage::new(true);
     }
 
     pub(super) fn link_failed(&mut self, now: Time, failure: Failure) {
@@ -169,23 +173,29 @@ impl Machine {
     pub(super) fn failure_of(&mut self, loss: Loss) -> Failure {
         match loss {
             Loss::Closed(close) => self.refused_with(&Close::new(close.code, close.reason)),
-            Loss::Ended => self.refusal.take().unwrap_or_else(|| {
-                Failure::retryable("closed", "the server closed the link before `ready`")
-            }),
+            Loss::Ended => self
+                .take_refusal("closed", || "the server closed the link before `ready`".to_owned()),
             Loss::Broken(failure) => failure,
         }
     }
 
     fn refused_with(&mut self, close: &Close) -> Failure {
-        let told = self.refusal.take().unwrap_or_else(|| {
-            let message = format!("the server closed with {}: {}", close.code, close.reason);
-            Failure::retryable("refused", message)
+        let told = self.take_refusal("refused", || {
+            format!("the server closed with {}: {}", close.code, close.reason)
         });
         Failure {
             retryable: Reason::from_close_code(close.code, Side::Client).reconnects(),
             retry_after: close.retry_after,
             spread: close.spread,
             ..told
+        }
+    }
+
+    /// What the server has told, or else what is known without that.
+    fn take_refusal(&mut self, code: &'static str, message: impl Fn() -> String) -> Failure {
+        match self.refusal.take() {
+            Some(told) => *told,
+            None => Failure::retryable(code, message()),
         }
     }
 

@@ -16,14 +16,30 @@ pub(super) struct Closing {
     /// What the peer says is still heard. Not after its close, nor of one that broke the protocol or
     /// was never let in.
     pub(super) listens: bool,
-    /// The close has been handed to the link, or there is none to send.
-    pub(super) said: bool,
+    /// What this end has still to say; `None` once it is handed to the link, or when the peer said it.
+    last_words: Option<LastWords>,
     ending: Ending,
+}
+
+/// The close, and the error that it is for.
+#[derive(Debug)]
+pub(super) struct LastWords {
+    pub(super) error: Option<ErrorPacket>,
+    pub(super) close: Close,
 }
 
 impl Closing {
     pub(super) const fn drains(&self) -> bool {
-        self.drain && !self.said
+        self.drain && !self.has_said()
+    }
+
+    /// Whether nothing more goes out.
+    pub(super) const fn has_said(&self) -> bool {
+        self.last_words.is_none()
+    }
+
+    pub(super) const fn say(&mut self) -> Option<LastWords> {
+        self.last_words.take()
     }
 
     pub(super) const fn next_deadline(&self) -> Time {
@@ -62,11 +78,14 @@ impl Machine {
             },
             State::Open => {
                 let frame = CloseFrame::new(close.code, close.reason.clone());
-                self.control.close = Some(close);
-                self.begin_closing(now, true, Ending::new(reason, Some(frame)));
+                let last_words = LastWords { error: None, close };
+                self.begin_closing(now, true, Some(last_words), Ending::new(reason, Some(frame)));
             }
             // The peer may have asked to come back; the application does not want to.
-            State::Closing(closing) => closing.ending.reason = reason,
+            State::Closing(closing) if closing.ending.reason.reconnects() => {
+                closing.ending.reason = reason;
+            }
+            State::Closing(_) => {}
         }
     }
 
@@ -80,10 +99,9 @@ impl Machine {
 
     /// A server's: closes a link that never was let in.
     pub(super) fn keep_out(&mut self, now: Time, close: Close, error: Option<ErrorPacket>) {
-        self.control.error = error;
-        self.control.close = Some(close);
+        let last_words = LastWords { error, close };
         let ending = Ending { was_open: false, ..Ending::new(Reason::ServerDisconnect, None) };
-        self.begin_closing(now, false, ending);
+        self.begin_closing(now, false, Some(last_words), ending);
     }
 
     /// The peer broke the protocol: tells both applications, and ends the link.
@@ -97,9 +115,10 @@ impl Machine {
         let message = message.into();
         self.event(Event::Error(ErrorEvent::new(Origin::Protocol, name, message.clone())));
         let close = CloseFrame::new(code, name);
-        self.control.error = Some(ErrorPacket { code: name.to_owned(), message, details: None });
-        self.control.close = Some(Close::new(code, name));
-        self.begin_closing(now, false, Ending::new(Reason::TransportError, Some(close)));
+        let error = Some(ErrorPacket { code: name.to_owned(), message, details: None });
+        let last_words = LastWords { error, close: Close::new(code, name) };
+        let ending = Ending::new(Reason::TransportError, Some(close));
+        self.begin_closing(now, false, Some(last_words), ending);
     }
 
     /// The peer has said that it closes. The link's end comes next.
@@ -108,21 +127,24 @@ impl Machine {
         let reason = Reason::from_close_code(frame.code, self.side);
         let mut ending = Ending::new(reason, Some(frame));
         ending.asked = Asked { retry_after: close.retry_after, spread: close.spread };
-        self.begin_closing(now, false, ending);
-        if let State::Closing(closing) = &mut self.state {
-            closing.said = true;
-        }
+        self.begin_closing(now, false, None, ending);
     }
 
     /// `orderly`: this end wants it, so that what is queued goes out and what comes is heard.
-    fn begin_closing(&mut self, now: Time, orderly: bool, ending: Ending) {
+    fn begin_closing(
+        &mut self,
+        now: Time,
+        orderly: bool,
+        last_words: Option<LastWords>,
+        ending: Ending,
+    ) {
         let limit = self.config.close_timeout;
         self.state = State::Closing(Box::new(Closing {
             drain_until: now + limit / 2,
             deadline: now + limit,
             drain: orderly,
             listens: orderly,
-            said: false,
+            last_words,
             ending,
         }));
     }

@@ -10,7 +10,9 @@
 //! 2. Call [`Machine::poll`] and do what it says, until it says [`Output::Wait`].
 //! 3. Wait for an input or for the deadline that it named ([`Input::Tick`]), and begin again.
 //!
-//! Inputs may be handled one after another before polling; outputs keep their order.
+//! Inputs may be handled one after another before polling; outputs keep their order. Only what comes of an attempt
+//! ([`Input::LinkUp`], [`Input::LinkFailed`]) has to wait until the outputs before it are carried out: one of them may
+//! have dropped that attempt.
 //!
 //! ```text
 //!           Connect             LinkUp              Ready
@@ -68,7 +70,7 @@ pub struct Machine {
     /// Attempts of this client ever, which its hello carries.
     attempts_ever: u64,
     /// An error that the peer told before it let this client in.
-    refusal: Option<Failure>,
+    refusal: Option<Box<Failure>>,
     link: Link,
     control: Control,
     outbound: Outbound,

@@ -41,10 +41,17 @@ impl Machine {
         }
     }
 
-    /// In raw nothing is counted, and there is nobody to tell.
     pub(super) fn taken(&mut self, now: Time, taken: Taken) {
-        if self.has_session() {
-            self.inbound.take(now, taken);
+        match &self.state {
+            State::Open | State::Closing(_) if self.has_session() => self.inbound.take(now, taken),
+            // In raw nothing is counted, and without a link there is nobody to tell.
+            State::Closed
+            | State::Connecting { .. }
+            | State::Greeting { .. }
+            | State::Authenticating { .. }
+            | State::Open
+            | State::Closing(_)
+            | State::Waiting { .. } => {}
         }
     }
 

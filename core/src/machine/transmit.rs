@@ -1,7 +1,8 @@
 //! What goes to the link, in batches.
 
+use super::closing::LastWords;
 use super::{Machine, Output, State, Transmit};
-use crate::wire::{Ack, Close, ErrorPacket, Packet};
+use crate::wire::{Ack, Packet};
 use crate::{CloseFrame, Frame};
 
 /// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
@@ -22,8 +23,6 @@ pub(super) struct Control {
     pub(super) ping: Option<u64>,
     /// An acknowledgement goes out even if no message does.
     pub(super) ack: bool,
-    pub(super) error: Option<ErrorPacket>,
-    pub(super) close: Option<Close>,
 }
 
 impl Machine {
@@ -85,13 +84,13 @@ impl Machine {
 
     /// Whether one of the two ends has said its last packet.
     fn has_closed(&self) -> bool {
-        matches!(&self.state, State::Closing(closing) if closing.said)
+        matches!(&self.state, State::Closing(closing) if closing.has_said())
     }
 
     fn may_say_close(&self) -> bool {
         match &self.state {
             State::Closing(closing) if closing.drains() => self.outbound.is_empty(),
-            State::Closing(closing) => !closing.said,
+            State::Closing(closing) => !closing.has_said(),
             State::Closed
             | State::Connecting { .. }
             | State::Greeting { .. }
@@ -102,17 +101,14 @@ impl Machine {
     }
 
     fn push_close(&mut self) {
-        if let State::Closing(closing) = &mut self.state {
-            closing.said = true;
-        }
-        if let Some(error) = self.control.error.take() {
+        let State::Closing(closing) = &mut self.state else { return };
+        let Some(LastWords { error, close }) = closing.say() else { return };
+        if let Some(error) = error {
             self.push_packet(&Packet::Error(error));
         }
-        if let Some(close) = self.control.close.take() {
-            let frame = CloseFrame::new(close.code, close.reason.clone());
-            self.push_packet(&Packet::Close(close));
-            self.outputs.push_back(Output::Transmit(Transmit::Close(frame)));
-        }
+        let frame = CloseFrame::new(close.code, close.reason.clone());
+        self.push_packet(&Packet::Close(close));
+        self.outputs.push_back(Output::Transmit(Transmit::Close(frame)));
     }
 
     fn push_ping(&mut self, token: u64) {

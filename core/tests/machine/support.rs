@@ -1,0 +1,363 @@
+//! One machine, driven by hand, and its outputs told in words.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moorline_core::machine::{Failure, Grant, Input, Loss, Outgoing, Output, Taken, Transmit};
+use moorline_core::wire::{
+    Ack, Binary, Close, Codec, Hello, Packet, Raw, Ready, Recovery, VERSION,
+};
+use moorline_core::{
+    Capabilities, Class, CloseFrame, Config, ConnectionId, Disconnect, Event, Frame, Machine,
+    Message, Time,
+};
+
+/// The seed where none matters.
+pub(crate) const SEED: u64 = 1;
+
+/// One machine whose peer is the test.
+///
+/// What comes out is told in words: `connect(1)` and `drop link` are the driver's work, `> hello` goes to the
+/// peer, `Connect` is an event. See [`tell`].
+pub(crate) struct End {
+    pub(crate) machine: Machine,
+    pub(crate) now: Time,
+    /// The deadline that the machine named last.
+    pub(crate) wakes: Time,
+    /// Its link takes nothing: what is flushed is never written.
+    pub(crate) stuck: bool,
+    /// The last events of their kind.
+    pub(crate) disconnect: Option<Disconnect>,
+    pub(crate) failure: Option<Failure>,
+    codec: Arc<dyn Codec>,
+    received: Taken,
+    taken: Taken,
+    unwritten: bool,
+}
+
+impl End {
+    /// A client that was told nothing yet.
+    pub(crate) fn client(config: Config) -> Self {
+        Self::seeded_client(config, SEED)
+    }
+
+    pub(crate) fn seeded_client(config: Config, seed: u64) -> Self {
+        let codec = config.codecs[0].clone();
+        Self::new(Machine::client(Arc::new(config), seed), codec)
+    }
+
+    /// A server's connection whose link is up, in the codec that the configuration names first.
+    pub(crate) fn server(config: Config) -> Self {
+        let codec = config.codecs[0].clone();
+        let mut end = Self::new(Machine::server(Arc::new(config), Time::ZERO, SEED), codec);
+        end.outputs(link_up());
+        end
+    }
+
+    fn new(machine: Machine, codec: Arc<dyn Codec>) -> Self {
+        Self {
+            machine,
+            now: Time::ZERO,
+            wakes: Time::MAX,
+            stuck: false,
+            disconnect: None,
+            failure: None,
+            codec,
+            received: Taken::default(),
+            taken: Taken::default(),
+            unwritten: false,
+        }
+    }
+
+    /// A client that is open, to a peer with the default window.
+    pub(crate) fn open_client(config: Config) -> Self {
+        let mut client = Self::client(config);
+        client.input(Input::Connect);
+        client.open_link();
+        client
+    }
+
+    /// A server's connection that is open, to a peer with the default window.
+    pub(crate) fn open_server(config: Config) -> Self {
+        let mut server = Self::server(config);
+        if server.codec.has_session() {
+            server.packet(hello());
+        }
+        server.input(accept());
+        assert!(server.is_open());
+        server
+    }
+
+    /// Answers a client's attempt with a link and, where there are sessions, `ready`.
+    pub(crate) fn open_link(&mut self) -> Vec<String> {
+        self.received = Taken::default();
+        self.taken = Taken::default();
+        let mut said = self.input(link_up());
+        if self.codec.has_session() {
+            said.extend(self.packet(ready()));
+        }
+        assert!(self.is_open(), "{said:?}");
+        said
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.machine.status().is_connected()
+    }
+
+    /// Hands in an input; what came of it, in words.
+    pub(crate) fn input(&mut self, input: Input) -> Vec<String> {
+        let outputs = self.outputs(input);
+        self.words(&outputs)
+    }
+
+    /// Hands in many inputs before it looks at any output.
+    pub(crate) fn inputs(&mut self, inputs: impl IntoIterator<Item = Input>) -> Vec<String> {
+        inputs.into_iter().for_each(|input| self.machine.handle(self.now, input));
+        let outputs = self.drain();
+        self.words(&outputs)
+    }
+
+    /// Hands in an input; what came of it, all but the wait.
+    pub(crate) fn outputs(&mut self, input: Input) -> Vec<Output> {
+        self.machine.handle(self.now, input);
+        self.drain()
+    }
+
+    /// What the link says once it is no longer stuck.
+    pub(crate) fn unstick(&mut self) -> Vec<String> {
+        self.stuck = false;
+        self.unwritten = false;
+        self.input(Input::Written)
+    }
+
+    /// A packet from the peer.
+    pub(crate) fn packet(&mut self, packet: Packet) -> Vec<String> {
+        let frame = self.codec.encode(&packet).unwrap();
+        self.input(Input::Frame(frame))
+    }
+
+    /// The application sends a text.
+    pub(crate) fn send(&mut self, class: Class, text: &str) -> Vec<String> {
+        let input = self.outgoing(class, text);
+        self.input(input)
+    }
+
+    pub(crate) fn outgoing(&self, class: Class, text: &str) -> Input {
+        let message = Message::from(text).class(class);
+        let frame = self.codec.encode(&Packet::Message(message)).unwrap();
+        Input::Send(Outgoing { frame, class })
+    }
+
+    /// The application takes all that came.
+    pub(crate) fn take(&mut self) -> Vec<String> {
+        self.taken = self.received;
+        self.input(Input::Taken(self.taken))
+    }
+
+    /// Goes on to the deadline that the machine named.
+    pub(crate) fn wait(&mut self) -> Vec<String> {
+        assert_ne!(self.wakes, Time::MAX, "it waits for ever: {:?}", self.machine);
+        self.now = self.now.max(self.wakes);
+        self.input(Input::Tick)
+    }
+
+    /// Lets time pass, with a tick at each deadline.
+    pub(crate) fn pass(&mut self, time: Duration) -> Vec<String> {
+        let end = self.now + time;
+        let mut said = Vec::new();
+        while self.wakes <= end {
+            assert!(said.len() < 10_000, "time stands still: {:?}", self.machine);
+            said.extend(self.wait());
+        }
+        self.now = end;
+        said
+    }
+
+    /// How long until the deadline that the machine named.
+    pub(crate) fn until_deadline(&self) -> Duration {
+        self.wakes.since(self.now)
+    }
+
+    /// Takes every output, and answers each flush at once unless the link is stuck. On the way it watches
+    /// that a batch is whole before it is written and that none comes before the last one is.
+    fn drain(&mut self) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        let mut batch = 0;
+        loop {
+            assert!(outputs.len() < 10_000, "it never waits: {:?}", self.machine);
+            let output = self.machine.poll();
+            match &output {
+                Output::Wait(deadline) => {
+                    assert_eq!(batch, 0, "a batch without a flush");
+                    if self.unwritten && !self.stuck {
+                        self.unwritten = false;
+                        self.machine.handle(self.now, Input::Written);
+                        continue;
+                    }
+                    self.wakes = *deadline;
+                    return outputs;
+                }
+                Output::Transmit(_) => {
+                    assert!(!self.unwritten, "a batch before the last one was written");
+                    batch += 1;
+                }
+                Output::Flush => {
+                    assert_ne!(batch, 0, "a flush of nothing");
+                    (self.unwritten, batch) = (true, 0);
+                }
+                Output::DropLink => self.unwritten = false,
+                Output::Message(message) => self.received.add(message.numbered, message.cost),
+                Output::Event(Event::Disconnect(end)) => self.disconnect = Some(end.clone()),
+                Output::Closed(failure) => self.failure.clone_from(failure),
+                _ => {}
+            }
+            outputs.push(output);
+        }
+    }
+
+    fn words(&self, outputs: &[Output]) -> Vec<String> {
+        outputs.iter().filter_map(|output| tell(&*self.codec, output)).collect()
+    }
+}
+
+/// An output in a word or two. A flush goes without saying.
+pub(crate) fn tell(codec: &dyn Codec, output: &Output) -> Option<String> {
+    Some(match output {
+        Output::Connect { attempt, .. } => format!("connect({attempt})"),
+        Output::Authenticate(_) => "authenticate".to_owned(),
+        Output::Transmit(Transmit::Frame(frame)) => match codec.decode(frame.clone()) {
+            Ok(packet) => format!("> {}", tell_packet(&packet)),
+            Err(error) => format!("> nonsense: {error}"),
+        },
+        Output::Transmit(Transmit::Ping) => "> link ping".to_owned(),
+        Output::Transmit(Transmit::Close(close)) => format!("> link close({})", close.code),
+        Output::Flush => return None,
+        Output::DropLink => "drop link".to_owned(),
+        Output::Event(event) => tell_event(event),
+        Output::Message(received) => format!("message({})", received.message),
+        Output::RoundTrip(Some(time)) => format!("round trip({time:?})"),
+        Output::RoundTrip(None) => "no round trip".to_owned(),
+        Output::Closed(Some(failure)) => format!("closed({})", failure.code),
+        Output::Closed(None) => "closed".to_owned(),
+        other => format!("{other:?}"),
+    })
+}
+
+fn tell_packet(packet: &Packet) -> String {
+    match packet {
+        Packet::Message(message) => format!("message({message})"),
+        Packet::Ack(ack) => format!("ack({},{})", ack.numbered, ack.unnumbered),
+        Packet::Ping(_) => "ping".to_owned(),
+        Packet::Pong(token) => format!("pong({token})"),
+        Packet::Error(error) => format!("error({})", error.code),
+        Packet::Close(close) => format!("close({})", close.code),
+        other => other.name().to_owned(),
+    }
+}
+
+fn tell_event(event: &Event) -> String {
+    match event {
+        Event::Connecting => "Connecting".to_owned(),
+        Event::Connect(_) => "Connect".to_owned(),
+        Event::Disconnect(end) => format!("Disconnect({:?})", end.reason),
+        Event::Error(error) => format!("Error({})", error.code),
+        other => format!("{other:?}"),
+    }
+}
+
+/// What a peer says first.
+pub(crate) fn hello() -> Packet {
+    hello_with_window(Config::WINDOW)
+}
+
+pub(crate) fn hello_with_window(window: usize) -> Packet {
+    Packet::Hello(Box::new(Hello {
+        version: VERSION,
+        attempt: 1,
+        window: window as u64,
+        max_frame: 1 << 20,
+        ..Hello::default()
+    }))
+}
+
+/// What a server says first.
+pub(crate) fn ready() -> Packet {
+    ready_with_window(Config::WINDOW)
+}
+
+pub(crate) fn ready_with_window(window: usize) -> Packet {
+    Packet::Ready(Box::new(Ready {
+        version: VERSION,
+        id: id("c1"),
+        window: window as u64,
+        max_frame: 1 << 20,
+        properties: Vec::new(),
+        session: None,
+        recovery: Recovery::Fresh,
+    }))
+}
+
+pub(crate) fn message(class: Class, text: &str) -> Packet {
+    Packet::Message(Message::from(text).class(class))
+}
+
+pub(crate) const fn ack(numbered: u64, unnumbered: u64) -> Packet {
+    Packet::Ack(Ack { numbered, unnumbered })
+}
+
+pub(crate) fn id(id: &str) -> ConnectionId {
+    ConnectionId::new(id).unwrap()
+}
+
+pub(crate) fn link_up() -> Input {
+    Input::LinkUp(Capabilities::default(), None)
+}
+
+pub(crate) fn accept() -> Input {
+    Input::Accept(Grant { id: id("c1"), properties: Vec::new() })
+}
+
+/// The peer closes the link with that code.
+pub(crate) fn closed(code: u16) -> Input {
+    Input::LinkLost(Loss::Closed(CloseFrame::new(code, "")))
+}
+
+pub(crate) fn disconnect() -> Input {
+    Input::Disconnect(Close::new(1000, ""))
+}
+
+pub(crate) fn broken() -> Input {
+    Input::LinkLost(Loss::Broken(Failure::retryable("broken", "the cable is out")))
+}
+
+/// A frame that no codec reads.
+pub(crate) fn garbage() -> Input {
+    Input::Frame(Frame::binary(vec![0xff; 8]))
+}
+
+/// A client's configuration in that codec.
+pub(crate) fn client_in(codec: impl Codec) -> Config {
+    let mut config = Config::client();
+    config.codecs = vec![Arc::new(codec)];
+    config
+}
+
+/// A server's configuration in that codec alone.
+pub(crate) fn server_in(codec: impl Codec) -> Config {
+    let mut config = Config::server();
+    config.codecs = vec![Arc::new(codec)];
+    config
+}
+
+/// Each codec once, for what has to hold in all of them.
+pub(crate) fn codecs() -> [Arc<dyn Codec>; 3] {
+    [Arc::new(Binary), Arc::new(moorline_core::wire::Json), Arc::new(Raw)]
+}
+
+pub(crate) const fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+pub(crate) const fn secs(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
