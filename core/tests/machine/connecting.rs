@@ -242,3 +242,11 @@ fn a_link_that_comes_too_late_is_dropped() {
     client.wait();
     assert_eq!(client.input(link_up()), ["drop link"]);
 }
+
+#[test]
+fn credentials_too_large_for_a_hello_are_told_at_once() {
+    let mut client = connecting(Config::client());
+    let token = format!("\"{}\"", "x".repeat(20_000));
+    let told = client.input(Input::LinkUp(Capabilities::default(), Some(token.into())));
+    assert_eq!(told, ["Error(configuration)", "drop link", "closed(configuration)"]);
+}
