@@ -12,7 +12,7 @@ use std::task::Waker;
 use moorline_core::machine::{Received, Taken};
 use moorline_core::{Config, Message, Time};
 
-use crate::listeners::{Callback, Registry, Token};
+use crate::listeners::{Callback, Kind, Registry, Token};
 use crate::streams::{EventQueue, StatusCell};
 use crate::sync::{WaitList, lock};
 use crate::{Event, Status};
@@ -46,11 +46,15 @@ pub(crate) struct Delivery {
     ended: bool,
     window: usize,
     held: usize,
+    /// Messages that ever came.
+    arrivals: u64,
 }
 
 /// A message that has not been taken.
 pub(crate) struct Item {
     message: Message,
+    /// Its place among all messages of the connection.
+    number: u64,
     cost: usize,
     numbered: bool,
     /// The link that it came over: a later one does not acknowledge it.
@@ -59,9 +63,18 @@ pub(crate) struct Item {
 }
 
 /// Something for the listeners' task.
-pub(crate) enum Job {
+enum Job {
     Event(Event),
     Message(Item),
+}
+
+/// A job with all that its listeners need.
+pub(crate) struct Call {
+    pub(crate) event: Event,
+    /// The message that the event carries, to be counted as taken.
+    pub(crate) item: Option<Item>,
+    /// Messages went back to the inbox: the driver has to look at their expiry.
+    pub(crate) gave_back: bool,
 }
 
 #[derive(Default)]
@@ -94,6 +107,7 @@ impl Delivery {
             ended: false,
             window: config.window,
             held: 0,
+            arrivals: 0,
         }
     }
 
@@ -153,13 +167,18 @@ impl Delivery {
         let Received { message, cost, numbered } = received;
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
-        let item = Item { message, cost, numbered, link: self.link, arrived: now };
+        self.arrivals += 1;
+        let item =
+            Item { message, number: self.arrivals, cost, numbered, link: self.link, arrived: now };
         self.held += cost;
         if self.registry.hear_message(&item.message) {
             self.push_job(Job::Message(item), wakes);
         } else if self.has_reader || (!streamed && self.unheard == 0) {
             self.inbox.push_back(item);
-            wakes.extend(self.readers.first());
+            // With more than one in it, the first reader is awake already.
+            if self.inbox.len() == 1 {
+                wakes.extend(self.readers.first());
+            }
         } else {
             self.unheard += u64::from(!streamed);
             self.count_taken(&item);
@@ -281,6 +300,39 @@ impl Delivery {
         (token, start)
     }
 
+    /// Removes listeners, and gives what waited for them alone back to the inbox. The listeners are dropped
+    /// by the caller, without the lock.
+    pub(crate) fn remove_listeners(
+        &mut self,
+        which: impl Fn(Token, Kind) -> bool,
+        wakes: &mut Vec<Waker>,
+    ) -> Vec<Arc<Callback>> {
+        let removed = self.registry.remove(which);
+        self.give_back(wakes);
+        removed
+    }
+
+    /// Puts messages that nobody hears any more among those that nobody has heard, each at its place.
+    fn give_back(&mut self, wakes: &mut Vec<Waker>) -> bool {
+        let registry = &self.registry;
+        let unheard =
+            |job: &Job| matches!(job, Job::Message(item) if !registry.hear_message(&item.message));
+        if !self.jobs.iter().any(unheard) {
+            return false;
+        }
+        for job in mem::take(&mut self.jobs) {
+            match job {
+                Job::Message(item) if !registry.hear_message(&item.message) => {
+                    self.inbox.push_back(item);
+                }
+                job => self.jobs.push_back(job),
+            }
+        }
+        self.inbox.make_contiguous().sort_by_key(|item| item.number);
+        wakes.extend(self.readers.first());
+        true
+    }
+
     pub(crate) fn registry(&mut self) -> &mut Registry {
         &mut self.registry
     }
@@ -307,43 +359,46 @@ impl Delivery {
 
     // What the listeners' task does.
 
-    /// The next job; `Err` when there will be none. Else `waker` is woken by the next one.
-    pub(crate) fn next_job(&mut self, waker: &Waker) -> Result<Option<Job>, ()> {
-        if self.lagged > 0 {
-            return Ok(Some(Job::Event(Event::Lagged(mem::take(&mut self.lagged)))));
-        }
-        match self.jobs.pop_front() {
-            Some(job) => {
-                if let Job::Event(_) = job {
+    /// The next job, and in `called` who is to hear it; `Err` when there will be none. Else `waker` is woken
+    /// by the next one.
+    pub(crate) fn next_call(
+        &mut self,
+        waker: &Waker,
+        called: &mut Vec<Arc<Callback>>,
+        wakes: &mut Vec<Waker>,
+    ) -> Result<Option<Call>, ()> {
+        let (event, item) = if self.lagged > 0 {
+            (Event::Lagged(mem::take(&mut self.lagged)), None)
+        } else {
+            match self.jobs.pop_front() {
+                Some(Job::Event(event)) => {
                     self.waiting_events -= 1;
+                    (event, None)
                 }
-                Ok(Some(job))
+                Some(Job::Message(item)) => (Event::Message(item.message.clone()), Some(item)),
+                None if self.ended => return Err(()),
+                None => {
+                    self.jobs.shrink_to(4);
+                    self.worker = Worker::Idle(waker.clone());
+                    return Ok(None);
+                }
             }
-            None if self.ended => Err(()),
-            None => {
-                self.jobs.shrink_to(4);
-                self.worker = Worker::Idle(waker.clone());
-                Ok(None)
-            }
-        }
+        };
+        let removed = self.registry.call(&event, called);
+        let gave_back = removed && self.give_back(wakes);
+        Ok(Some(Call { event, item, gave_back }))
     }
 
     /// A message was taken. Whether to wake the driver.
     pub(crate) fn count_taken(&mut self, item: &Item) -> bool {
         self.held -= item.cost;
-        if item.link != self.link {
-            return false;
+        // What came over an earlier link is not acknowledged; but it makes room, which raw waits for.
+        if item.link == self.link {
+            self.taken.add(item.numbered, item.cost);
         }
-        self.taken.add(item.numbered, item.cost);
         let fresh = self.taken.cost - self.reported.cost;
         let wake = self.driver_waits || fresh * 4 >= self.window as u64;
         self.driver_waits &= !wake;
         wake
-    }
-}
-
-impl Item {
-    pub(crate) const fn message(&self) -> &Message {
-        &self.message
     }
 }

@@ -137,7 +137,7 @@ impl Handle {
     fn encode(&self, message: Message) -> Result<Outgoing, SendError> {
         let codec = self.codec().ok_or(SendError::NotConnected)?;
         let class = message.class;
-        let frame = codec.encode(&Packet::Message(message))?;
+        let frame = codec.encode(Packet::Message(message))?;
         Ok(Outgoing { frame, class })
     }
 
@@ -367,8 +367,12 @@ impl Handle {
     }
 
     fn remove(&self, which: impl Fn(Token, Kind) -> bool) -> usize {
+        let mut wakes = Vec::new();
         // Bound to a name, so that the listeners are dropped after the lock: what they hold is user code.
-        let removed = lock(&self.shared.delivery).registry().remove(which);
+        let removed = lock(&self.shared.delivery).remove_listeners(which, &mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+        // What went back to the inbox may be too old there.
+        self.shared.wake_driver();
         removed.len()
     }
 

@@ -1,15 +1,80 @@
 //! Realtime connections that hold.
+//!
+//! A client and a server that send messages to each other, reconnect by themselves, and tell the application exactly what
+//! happens. The transport that carries the frames, the codec that writes them and the runtime that gives tasks and time are
+//! plugs, given as values. With the in-memory network and the simulated runtime an application's own tests play an hour of
+//! outage in milliseconds, the same way each time.
+//!
+//! ```
+//! # #[cfg(all(feature = "memory", feature = "tokio"))]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use moorline::{Client, Network, Server, Tokio};
+//!
+//! let network = Network::new(Tokio::current());
+//!
+//! let server =
+//!     Server::builder().acceptor(network.acceptor("echo")).runtime(Tokio::current()).build();
+//! server.on_connect(async |connection| {
+//!     while let Some(message) = connection.next_message().await {
+//!         connection.send(message).await?;
+//!     }
+//!     Ok(())
+//! });
+//! tokio::spawn(async move { server.run().await });
+//!
+//! let client =
+//!     Client::builder().transport(network.transport("echo")).runtime(Tokio::current()).build();
+//! let connection = client.connect().await?;
+//! connection.send("hello").await?;
+//! assert_eq!(connection.next_message().await.unwrap().text(), Some("hello"));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(all(feature = "memory", feature = "tokio")))]
+//! # fn main() {}
+//! ```
+//!
+//! # Where to look
+//!
+//! | for | look at |
+//! | --- | --- |
+//! | the manual, a page for each subject | [`guide`] |
+//! | a client | [`Client`] opens a [`Connection`] |
+//! | a server | [`Server`] takes in a [`ServerConnection`] each; who may come in: [`server`] |
+//! | sending and listening, on both ends | [`Handle`], [`Message`], [`event`], [`Event`] |
+//! | streams | [`Events`], [`Messages`], [`Statuses`] |
+//! | why something failed | [`ConnectError`], [`SendError`], [`Disconnect`] with its [`Reason`] |
+//! | when to try again, and signs of life | [`Backoff`], [`Heartbeat`]; all defaults: [`Config`] |
+//! | tests of an application | `Sim`, `Network`, and the guide's page on [testing](guide::testing) |
+//! | a transport or a runtime of one's own | [`moorline_core`], and the guide |
+//!
+//! # Features
+//!
+//! | feature | by default | gives |
+//! | --- | --- | --- |
+//! | `memory` | yes | `Network`: the transport in memory, with faults |
+//! | `tokio` | yes | `Tokio`: the runtime tokio |
+//! | `websocket` | yes | `WebSocket`, `WebSocketAcceptor`: RFC 6455 over TCP; with `tokio` also `Client::websocket` |
+//! | `sim` | no | `Sim`: the simulated runtime with virtual time, for tests |
+//!
+//! Features only add; none changes what another one does. Without any of them moorline is complete, and transport and runtime
+//! are your own.
 
 mod client;
 mod delivery;
 mod driver;
 mod error;
+// Its examples need these three, so without them they are no tests.
+#[cfg(any(not(doctest), all(feature = "memory", feature = "sim", feature = "tokio")))]
+pub mod guide;
 mod handle;
 mod listeners;
 pub mod server;
 mod shared;
 mod streams;
 mod sync;
+#[cfg(all(feature = "websocket", feature = "tokio"))]
+mod websocket;
 
 pub use client::{Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
 pub use error::{ConnectError, DisconnectError, PingError, RunError, SendError, StopError};
@@ -27,6 +92,8 @@ pub use moorline_memory::{Direction, Network};
 pub use moorline_sim::Sim;
 #[cfg(feature = "tokio")]
 pub use moorline_tokio::Tokio;
+#[cfg(feature = "websocket")]
+pub use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor};
 pub use server::{Server, ServerConnection};
 pub use streams::{Events, Messages, Statuses};
 
@@ -37,3 +104,8 @@ pub mod event {
         Reconnect, ReconnectAttempt, ReconnectFailed, StatusChange, Unheard,
     };
 }
+
+/// The examples of README.md are tests too.
+#[cfg(all(doctest, feature = "memory", feature = "sim", feature = "tokio"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

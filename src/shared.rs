@@ -58,13 +58,13 @@ pub(crate) struct State {
 /// What the application wants of the driver.
 pub(crate) enum Command {
     Connect,
-    Disconnect(Close),
+    Disconnect(Box<Close>),
     Send(Outgoing),
     Ping,
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
-    Abandon(Close),
+    Abandon(Box<Close>),
 }
 
 impl Shared {

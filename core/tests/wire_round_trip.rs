@@ -14,20 +14,20 @@ proptest! {
     #[test]
     fn every_packet_comes_back_and_both_codecs_mean_the_same(packet in packets(MAX_NUMBER)) {
         for codec in [&Binary as &dyn Codec, &Json] {
-            let frame = codec.encode(&packet).expect("inside the limits");
+            let frame = codec.encode(packet.clone()).expect("inside the limits");
             prop_assert_eq!(codec.decode(frame), Ok(packet.clone()), "{}", codec.name());
         }
     }
 
     #[test]
     fn binary_carries_every_u64(packet in packets(u64::MAX)) {
-        let frame = Binary.encode(&packet).expect("inside the limits");
+        let frame = Binary.encode(packet.clone()).expect("inside the limits");
         prop_assert_eq!(Binary.decode(frame), Ok(packet));
     }
 
     #[test]
     fn json_reads_a_type_that_does_not_come_first(packet in packets(MAX_NUMBER)) {
-        let frame = Json.encode(&packet).expect("inside the limits");
+        let frame = Json.encode(packet.clone()).expect("inside the limits");
         let text = frame.as_text().expect("a text frame");
         let moved = format!("{{ \"x\":[{{}}],\n{}", &text[1..]);
         prop_assert_eq!(Json.decode(Frame::text(moved)), Ok(packet));
@@ -35,10 +35,10 @@ proptest! {
 
     #[test]
     fn what_is_encoded_is_its_buffer_and_no_more(packet in packets(MAX_NUMBER)) {
-        let (len, capacity) = measure(Binary.encode(&packet).expect("inside the limits"));
+        let (len, capacity) = measure(Binary.encode(packet.clone()).expect("inside the limits"));
         prop_assert_eq!(len, capacity);
         if matches!(packet, Packet::Message(_)) {
-            let (len, capacity) = measure(Json.encode(&packet).expect("inside the limits"));
+            let (len, capacity) = measure(Json.encode(packet.clone()).expect("inside the limits"));
             prop_assert!(capacity - len <= 64, "the buffer grew from {len} to {capacity}");
         }
     }
@@ -51,7 +51,7 @@ fn measure(frame: Frame) -> (usize, usize) {
 }
 
 fn sent(codec: &dyn Codec, data: Data) -> Result<Data, String> {
-    let frame = codec.encode(&Packet::Message(data.into())).map_err(|error| error.to_string())?;
+    let frame = codec.encode(Packet::Message(data.into())).map_err(|error| error.to_string())?;
     match codec.decode(frame) {
         Ok(Packet::Message(message)) => Ok(message.data),
         other => Err(format!("{other:?}")),
@@ -65,7 +65,7 @@ fn lies_in(part: &[u8], whole: &Bytes) -> bool {
 
 #[test]
 fn a_plain_message_costs_binary_two_bytes() {
-    let frame = Binary.encode(&Packet::Message("hello".into())).expect("inside the limits");
+    let frame = Binary.encode(Packet::Message("hello".into())).expect("inside the limits");
     assert_eq!(&frame.payload()[..], b"\x11\x02hello");
 }
 
@@ -77,7 +77,7 @@ fn payloads_and_names_are_slices_of_the_frame() {
     let cases: [(&dyn Codec, &Message); 5] =
         [(&Binary, &text), (&Binary, &json), (&Binary, &binary), (&Json, &text), (&Json, &json)];
     for (codec, message) in cases {
-        let frame = codec.encode(&Packet::Message(message.clone())).expect("inside the limits");
+        let frame = codec.encode(Packet::Message(message.clone())).expect("inside the limits");
         let buffer = frame.payload().clone();
         let Ok(Packet::Message(read)) = codec.decode(frame) else {
             panic!("{} does not read what it wrote", codec.name());
@@ -136,7 +136,7 @@ fn a_delay_is_rounded_up_to_milliseconds_and_capped() {
             (Duration::ZERO, Duration::ZERO),
             (Duration::MAX, Duration::from_millis(MAX_NUMBER)),
         ] {
-            let frame = codec.encode(&close(given)).expect("inside the limits");
+            let frame = codec.encode(close(given)).expect("inside the limits");
             assert_eq!(codec.decode(frame), Ok(close(read)), "{}", codec.name());
         }
     }
@@ -166,11 +166,11 @@ fn each_codec_claims_only_its_own_first_frame() {
 #[test]
 fn raw_has_frames_and_nothing_around_them() {
     let text = Packet::Message("hi".into());
-    assert_eq!(Raw.encode(&text), Ok(Frame::text("hi")));
+    assert_eq!(Raw.encode(text.clone()), Ok(Frame::text("hi")));
     let json = Packet::Message(Message::from_json(&1).expect("a number is JSON"));
-    assert_eq!(Raw.encode(&json), Ok(Frame::text("1")));
+    assert_eq!(Raw.encode(json.clone()), Ok(Frame::text("1")));
     let binary = Packet::Message(vec![1].into());
-    assert_eq!(Raw.encode(&binary), Ok(Frame::binary(vec![1])));
+    assert_eq!(Raw.encode(binary.clone()), Ok(Frame::binary(vec![1])));
 
     let received = Packet::Message(Message::from("hi").class(Class::AtMostOnce));
     assert_eq!(Raw.decode(Frame::text("hi")), Ok(received));
@@ -184,7 +184,7 @@ fn raw_has_frames_and_nothing_around_them() {
 
 #[test]
 fn raw_says_what_it_has_no_place_for() {
-    let refused = |packet| Raw.encode(&packet).expect_err("raw has none").to_string();
+    let refused = |packet: Packet| Raw.encode(packet).expect_err("raw has none").to_string();
     let hint = "choose `Json` or `Binary`, or send without it";
     let message = Message::from("hi");
     assert_eq!(

@@ -60,7 +60,7 @@ impl Block {
 
     /// Encoding gives the sample back; in JSON up to white space and the order of members.
     fn is_what_is_encoded(&self, packet: &Packet) {
-        let encoded = self.codec().encode(packet).expect("a packet that was decoded");
+        let encoded = self.codec().encode(packet.clone()).expect("a packet that was decoded");
         let at = format!("docs/protocol.md:{}", self.line);
         if let Some(text) = encoded.as_text() {
             let json = |text| serde_json::from_str::<serde_json::Value>(text).expect("JSON");

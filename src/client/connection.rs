@@ -120,8 +120,8 @@ impl Connection {
     }
 }
 
-fn goodbye() -> Close {
-    Close::new(close_code::NORMAL, "")
+fn goodbye() -> Box<Close> {
+    Box::new(Close::new(close_code::NORMAL, ""))
 }
 
 impl Deref for Connection {

@@ -162,13 +162,13 @@ impl<R: Role> Driver<R> {
         for command in commands.drain(..) {
             match command {
                 Command::Connect => self.tell(Input::Connect),
-                Command::Disconnect(close) => self.tell(Input::Disconnect(close)),
+                Command::Disconnect(close) => self.tell(Input::Disconnect(*close)),
                 Command::Send(outgoing) => self.tell(Input::Send(outgoing)),
                 Command::Ping => self.tell(Input::Ping),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
                     self.abandoned = true;
-                    self.tell(Input::Disconnect(close));
+                    self.tell(Input::Disconnect(*close));
                 }
             }
         }

@@ -56,8 +56,9 @@ impl Registry {
         self.entries.iter().any(|entry| entry.callback.hears_message(message))
     }
 
-    /// Puts those who hear this event into `called`. Who wants to hear it once is removed.
-    pub(crate) fn call(&mut self, event: &Event, called: &mut Vec<Arc<Callback>>) {
+    /// Puts those who hear this event into `called`. Who wants to hear it once is removed; whether somebody
+    /// was.
+    pub(crate) fn call(&mut self, event: &Event, called: &mut Vec<Arc<Callback>>) -> bool {
         called.clear();
         let mut once = false;
         for entry in self.entries.iter().filter(|entry| entry.callback.hears(event)) {
@@ -67,5 +68,6 @@ impl Registry {
         if once {
             self.entries.retain(|entry| !entry.once || !entry.callback.hears(event));
         }
+        once
     }
 }

@@ -6,12 +6,12 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Poll, Waker};
 
 use futures_util::FutureExt;
 
 use super::callback::{Callback, Ran};
-use crate::delivery::Job;
+use crate::delivery::Call;
 use crate::error::panic_text;
 use crate::shared::Shared;
 use crate::sync::lock;
@@ -23,31 +23,30 @@ const PANICKED: &str = "listener_panicked";
 /// Runs listeners until the connection has ended and nothing waits for them.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut called = Vec::new();
-    while let Some(job) = next_job(&shared).await {
-        match job {
-            Job::Event(event) => call(&shared, &event, &mut called).await,
-            Job::Message(item) => {
-                call(&shared, &Event::Message(item.message().clone()), &mut called).await;
-                let wake = lock(&shared.delivery).count_taken(&item);
-                if wake {
-                    shared.wake_driver();
-                }
-            }
+    while let Some(Call { event, item, gave_back }) = next_call(&shared, &mut called).await {
+        call(&shared, &event, &mut called).await;
+        let taken = item.is_some_and(|item| lock(&shared.delivery).count_taken(&item));
+        if taken || gave_back {
+            shared.wake_driver();
         }
     }
 }
 
-async fn next_job(shared: &Shared) -> Option<Job> {
-    poll_fn(|context| match lock(&shared.delivery).next_job(context.waker()) {
-        Ok(Some(job)) => Poll::Ready(Some(job)),
-        Ok(None) => Poll::Pending,
-        Err(()) => Poll::Ready(None),
+async fn next_call(shared: &Shared, called: &mut Vec<Arc<Callback>>) -> Option<Call> {
+    poll_fn(|context| {
+        let mut wakes = Vec::new();
+        let next = lock(&shared.delivery).next_call(context.waker(), called, &mut wakes);
+        wakes.into_iter().for_each(Waker::wake);
+        match next {
+            Ok(Some(call)) => Poll::Ready(Some(call)),
+            Ok(None) => Poll::Pending,
+            Err(()) => Poll::Ready(None),
+        }
     })
     .await
 }
 
 async fn call(shared: &Shared, event: &Event, called: &mut Vec<Arc<Callback>>) {
-    lock(&shared.delivery).registry().call(event, called);
     for callback in called.drain(..) {
         // A listener that panicked is run again at the next event: what it has seen half done is its own.
         let ran = catch_unwind(AssertUnwindSafe(|| callback.run(event.clone())));

@@ -84,7 +84,8 @@ impl ServerConnection {
         if !state.status.is_connected() {
             return Err(DisconnectError::NotAlive);
         }
-        let waker = state.command(Command::Disconnect(Close::new(code, reason)));
+        let close = Box::new(Close::new(code, reason));
+        let waker = state.command(Command::Disconnect(close));
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         Ok(())

@@ -131,7 +131,7 @@ impl Hooks {
 fn fail(connection: &ServerConnection, message: String) {
     let event = ErrorEvent::new(Origin::Application, "hook_failed", message);
     connection.shared.dispatch(Event::Error(event));
-    let close = Close::new(close_code::INTERNAL, "hook_failed");
+    let close = Box::new(Close::new(close_code::INTERNAL, "hook_failed"));
     let mut state = lock(&connection.shared.state);
     if !state.status.is_connected() {
         return;

@@ -216,7 +216,7 @@ impl Server {
             let frame = match encoded.iter().find(|(name, _)| *name == codec.name()) {
                 Some((_, frame)) => frame.clone(),
                 None => {
-                    let frame = codec.encode(&packet)?;
+                    let frame = codec.encode(packet.clone())?;
                     encoded.push((codec.name(), frame.clone()));
                     frame
                 }

@@ -83,12 +83,8 @@ impl Life {
     }
 
     async fn wait(&self, wanted: impl Fn(&State) -> bool + Unpin) {
-        wait_until(
-            &self.state,
-            |state| &mut state.changed,
-            |state| wanted(state).then_some(()),
-        )
-        .await;
+        wait_until(&self.state, |state| &mut state.changed, |state| wanted(state).then_some(()))
+            .await;
     }
 
     fn start(&self) -> Result<Box<dyn Door>, RunError> {
@@ -232,6 +228,8 @@ pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
     for shared in &rest {
         command(shared, Command::Cut);
     }
+    // The cut ones end at once: only their tasks have to be run.
+    core.registry.all_gone().await;
     Ok(Stopped { connections, cut: rest.len() })
 }
 
@@ -251,7 +249,7 @@ fn close_all(core: &Core) -> usize {
         let mut close = Close::new(close_code::RESTART, "the server stops");
         close.retry_after = Some(Duration::ZERO);
         close.spread = Some(core.settings.spread);
-        command(shared, Command::Disconnect(close));
+        command(shared, Command::Disconnect(Box::new(close)));
     }
     links.len()
 }

@@ -90,7 +90,7 @@ impl Machine {
             resume: None,
         }));
         let codec = self.codec.as_ref().expect("a client has its codec from the start");
-        let problem = match codec.encode(&hello) {
+        let problem = match codec.encode(hello) {
             Ok(Frame::Binary(_)) if !can.binary => {
                 "the transport carries text only: choose the codec `Json`".to_owned()
             }

@@ -87,7 +87,7 @@ impl Machine {
                 session: None,
                 recovery: Recovery::Fresh,
             }));
-            let encoded = self.codec.as_ref().map(|codec| codec.encode(&ready));
+            let encoded = self.codec.as_ref().map(|codec| codec.encode(ready));
             match encoded {
                 Some(Ok(frame)) => self.control.greeting = Some(frame),
                 Some(Err(error)) => {

@@ -40,7 +40,7 @@ impl Machine {
             self.push_frame(greeting);
         }
         if let Some(token) = self.control.pong.take() {
-            self.push_packet(&Packet::Pong(token));
+            self.push_packet(Packet::Pong(token));
         }
         if let Some(token) = self.control.ping.take() {
             self.push_ping(token);
@@ -50,7 +50,7 @@ impl Machine {
         if self.inbound.owes() && (messages || closes || self.control.ack) {
             let Ack { numbered, unnumbered } = self.inbound.acknowledge();
             self.control.ack = false;
-            self.push_packet(&Packet::Ack(Ack { numbered, unnumbered }));
+            self.push_packet(Packet::Ack(Ack { numbered, unnumbered }));
         }
         if closes {
             self.push_close();
@@ -104,16 +104,16 @@ impl Machine {
         let State::Closing(closing) = &mut self.state else { return };
         let Some(LastWords { error, close }) = closing.say() else { return };
         if let Some(error) = error {
-            self.push_packet(&Packet::Error(error));
+            self.push_packet(Packet::Error(error));
         }
         let frame = CloseFrame::new(close.code, close.reason.clone());
-        self.push_packet(&Packet::Close(close));
+        self.push_packet(Packet::Close(close));
         self.outputs.push_back(Output::Transmit(Transmit::Close(frame)));
     }
 
     fn push_ping(&mut self, token: u64) {
         if self.has_session() {
-            self.push_packet(&Packet::Ping(token));
+            self.push_packet(Packet::Ping(token));
         } else {
             self.outputs.push_back(Output::Transmit(Transmit::Ping));
         }
@@ -124,7 +124,7 @@ impl Machine {
     }
 
     /// Raw has no packets but messages: what it cannot say is left out.
-    fn push_packet(&mut self, packet: &Packet) {
+    fn push_packet(&mut self, packet: Packet) {
         let frame = self.codec.as_ref().and_then(|codec| codec.encode(packet).ok());
         if let Some(frame) = frame {
             self.push_frame(frame);

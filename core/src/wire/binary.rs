@@ -65,12 +65,12 @@ impl Codec for Binary {
         true
     }
 
-    fn encode(&self, packet: &Packet) -> Result<Frame, EncodeError> {
-        limits::check(packet)?;
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
+        limits::check(&packet)?;
         let mut len = 0;
-        put_packet(&mut len, packet);
+        put_packet(&mut len, &packet);
         let mut frame = Vec::with_capacity(len);
-        put_packet(&mut frame, packet);
+        put_packet(&mut frame, &packet);
         Ok(Frame::binary(frame))
     }
 

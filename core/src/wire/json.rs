@@ -54,9 +54,9 @@ impl Codec for Json {
         true
     }
 
-    fn encode(&self, packet: &Packet) -> Result<Frame, EncodeError> {
-        limits::check(packet)?;
-        let text = match packet {
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
+        limits::check(&packet)?;
+        let text = match &packet {
             Packet::Hello(hello) => write_hello(hello),
             Packet::Ready(ready) => write_ready(ready),
             Packet::Message(message) => write_message(message),

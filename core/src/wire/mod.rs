@@ -77,12 +77,13 @@ pub trait Codec: Debug + Send + Sync + 'static {
     /// connection is open as soon as its link is, and every frame is a message.
     fn has_session(&self) -> bool;
 
-    /// Writes a packet into a frame.
+    /// Writes a packet into a frame. It takes the packet, so that a codec can hand its payload on without a
+    /// copy.
     ///
     /// # Errors
     ///
     /// When the codec cannot say it: [`Raw`] has no channels, for example.
-    fn encode(&self, packet: &Packet) -> Result<Frame, EncodeError>;
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError>;
 
     /// Reads a packet out of a frame.
     ///

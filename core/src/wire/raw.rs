@@ -28,7 +28,7 @@ impl Codec for Raw {
         false
     }
 
-    fn encode(&self, packet: &Packet) -> Result<Frame, EncodeError> {
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
         let Packet::Message(message) = packet else {
             return Err(unsupported(packet.name()));
         };
@@ -38,13 +38,13 @@ impl Codec for Raw {
         if message.event.is_some() {
             return Err(unsupported("event"));
         }
-        match &message.data {
-            Data::Text(bytes) | Data::Json(bytes) => match std::str::from_utf8(bytes) {
-                Ok(_) => Ok(Frame::Text(bytes.clone())),
+        match message.data {
+            Data::Text(bytes) | Data::Json(bytes) => match std::str::from_utf8(&bytes) {
+                Ok(_) => Ok(Frame::Text(bytes)),
                 // Sent all the same it would cost the link: a WebSocket's peer closes with 1007.
                 Err(_) => Err(EncodeError::Invalid { field: "message.text", expected: "UTF-8" }),
             },
-            Data::Binary(bytes) => Ok(Frame::Binary(bytes.clone())),
+            Data::Binary(bytes) => Ok(Frame::Binary(bytes)),
         }
     }
 

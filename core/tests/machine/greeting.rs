@@ -20,7 +20,7 @@ fn a_client_is_in_once_the_application_has_said_so() {
 fn the_first_frame_names_the_codec() {
     for codec in &codecs()[..2] {
         let mut server = End::server(Config::server());
-        let frame = codec.encode(&hello()).unwrap();
+        let frame = codec.encode(hello()).unwrap();
         assert_eq!(server.input(Input::Frame(frame)), ["authenticate"]);
         assert_eq!(server.machine.codec().unwrap().name(), codec.name());
     }
@@ -38,7 +38,7 @@ fn raw_asks_without_a_hello_and_says_nothing() {
 fn ready_is_on_its_way_before_the_application_hears_of_it() {
     let mut server = End::server(Config::server());
     server.packet(hello());
-    let early = Input::Frame(codecs()[0].encode(&message(Class::AtLeastOnce, "x")).unwrap());
+    let early = Input::Frame(codecs()[0].encode(message(Class::AtLeastOnce, "x")).unwrap());
     assert_eq!(server.inputs([accept(), early]), ["> ready", "Connect", "message(x)"]);
 }
 

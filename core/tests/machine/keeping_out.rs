@@ -44,7 +44,7 @@ fn a_first_frame_of_no_codec_is_turned_away() {
 #[test]
 fn a_hello_that_cannot_be_read_is_turned_away() {
     let mut server = End::server(Config::server());
-    let cut = Binary.encode(&hello()).unwrap().into_payload().slice(..3);
+    let cut = Binary.encode(hello()).unwrap().into_payload().slice(..3);
     assert_eq!(server.input(Input::Frame(Frame::Binary(cut))), turned_away("bad_packet", 1002));
 }
 

@@ -428,7 +428,7 @@ impl Node {
 
     pub(crate) fn outgoing(&self, class: Class, text: &str) -> Input {
         let message = Message::from(text).class(class);
-        let frame = self.codec.encode(&Packet::Message(message)).unwrap();
+        let frame = self.codec.encode(Packet::Message(message)).unwrap();
         Input::Send(Outgoing { frame, class })
     }
 

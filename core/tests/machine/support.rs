@@ -132,7 +132,7 @@ impl End {
 
     /// A packet from the peer.
     pub(crate) fn packet(&mut self, packet: Packet) -> Vec<String> {
-        let frame = self.codec.encode(&packet).unwrap();
+        let frame = self.codec.encode(packet.clone()).unwrap();
         self.input(Input::Frame(frame))
     }
 
@@ -144,7 +144,7 @@ impl End {
 
     pub(crate) fn outgoing(&self, class: Class, text: &str) -> Input {
         let message = Message::from(text).class(class);
-        let frame = self.codec.encode(&Packet::Message(message)).unwrap();
+        let frame = self.codec.encode(Packet::Message(message)).unwrap();
         Input::Send(Outgoing { frame, class })
     }
 

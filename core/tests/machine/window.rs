@@ -135,7 +135,7 @@ fn raw_has_no_window() {
     let mut client = End::open_client(client_in(Raw));
     let text = "x".repeat(Config::WINDOW);
     for _ in 0..3 {
-        let frame = Raw.encode(&Packet::Message(Message::from(text.as_str()))).unwrap();
+        let frame = Raw.encode(Packet::Message(Message::from(text.as_str()))).unwrap();
         let outgoing = Outgoing { frame, class: Class::Volatile };
         assert_eq!(sent(&client.input(Input::Send(outgoing))), 1);
     }
@@ -144,6 +144,6 @@ fn raw_has_no_window() {
 
 #[test]
 fn a_cost_is_the_frame_and_a_fixed_overhead() {
-    let frame = Binary.encode(&message(Class::AtLeastOnce, TEXT)).unwrap();
+    let frame = Binary.encode(message(Class::AtLeastOnce, TEXT)).unwrap();
     assert_eq!(moorline_core::wire::cost(&frame), COST);
 }

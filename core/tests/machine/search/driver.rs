@@ -214,10 +214,10 @@ impl Driver {
                 }
                 Input::LinkLost(loss_of(*loss))
             }
-            What::Packet(packet) if up => Input::Frame(self.codec.encode(packet).ok()?),
+            What::Packet(packet) if up => Input::Frame(self.codec.encode(packet.clone()).ok()?),
             What::Ack { all } if up => {
                 let ack = self.sends.ack(*all);
-                Input::Frame(self.codec.encode(&Packet::Ack(ack)).ok()?)
+                Input::Frame(self.codec.encode(Packet::Ack(ack)).ok()?)
             }
             What::Bytes { text, bytes } if up => {
                 let bytes = bytes.clone().into();
@@ -294,7 +294,7 @@ impl Driver {
         self.sends.next += 1;
         let text = format!("{} {}", self.sends.next, "x".repeat(size));
         let packet = Packet::Message(Message::from(text).class(class));
-        Outgoing { frame: self.codec.encode(&packet).unwrap(), class }
+        Outgoing { frame: self.codec.encode(packet.clone()).unwrap(), class }
     }
 
     fn take_some(&mut self, all: bool) {

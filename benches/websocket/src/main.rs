@@ -1,0 +1,185 @@
+//! `cargo xtask bench websocket`: moorline's WebSocket echo beside others', in one run.
+//!
+//! Each server is a process of its own with one worker thread on the first core; the load is this process, on the second.
+//! What counts is the server's own processor time for a message (the kernel's scheduler tells it in nanoseconds), since a
+//! wall clock would measure the load too. Rounds of all servers are interleaved, and medians are printed: a machine that
+//! is busy for a while is then busy for all.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a benchmark: what fails ends it"
+)]
+
+mod child;
+mod client;
+mod idle;
+mod load;
+mod servers;
+
+use std::process::ExitCode;
+
+use child::Server;
+use load::{Figures, Shape};
+use servers::Kind;
+
+/// The columns of the table.
+const SHAPES: [Shape; 5] = [
+    Shape { connections: 32, payload: 32, in_flight: 1 },
+    Shape { connections: 256, payload: 32, in_flight: 1 },
+    Shape { connections: 32, payload: 32, in_flight: 64 },
+    Shape { connections: 32, payload: 1024, in_flight: 64 },
+    Shape { connections: 32, payload: 16 * 1024, in_flight: 64 },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", kind] => servers::serve(Kind::named(kind).expect("a kind of server")),
+        [] => compare(&Kind::ALL, 7),
+        ["quick"] => compare(&Kind::ALL, 1),
+        ["only", ..] => {
+            let kinds: Vec<Kind> = arguments[1..]
+                .iter()
+                .map(|name| Kind::named(name).expect("a kind of server"))
+                .collect();
+            compare(&kinds, 3)
+        }
+        ["one", kind, column] => {
+            one(Kind::named(kind).expect("a kind of server"), column.parse().expect("a column"));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!(
+                "usage: [quick | only KIND… | one KIND COLUMN]; kinds: {}",
+                Kind::ALL.map(Kind::name).join(" ")
+            );
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Loads one server in one shape for a while: for a profiler. Prints the server's process first.
+fn one(kind: Kind, column: usize) {
+    child::pin_to_second_core();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let server = Server::start(kind);
+    println!("{}", server.id());
+    for _ in 0..8 {
+        let figures = runtime.block_on(load::run(&server, SHAPES[column], kind.speaks()));
+        println!("{:.2} µs a message", figures.micros);
+    }
+}
+
+/// Measures all kinds in all shapes, prints the table, and says which bar was missed.
+fn compare(kinds: &[Kind], rounds: usize) -> ExitCode {
+    child::pin_to_second_core();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Processor time and the spread between connections, by kind and shape.
+    let mut measured: Vec<Vec<Vec<Figures>>> = vec![vec![Vec::new(); SHAPES.len()]; kinds.len()];
+    for round in 0..rounds {
+        for (at, kind) in kinds.iter().enumerate() {
+            let server = Server::start(*kind);
+            for (column, shape) in SHAPES.iter().enumerate() {
+                eprint!("\rround {} of {rounds}: {} {shape:?}            ", round + 1, kind.name());
+                let figures = runtime.block_on(load::run(&server, *shape, kind.speaks()));
+                measured[at][column].push(figures);
+            }
+        }
+    }
+    let mut idle = Vec::new();
+    for kind in kinds {
+        eprint!("\ridle connections: {}                                ", kind.name());
+        idle.push(runtime.block_on(idle::run(&Server::start(*kind), kind.speaks())));
+    }
+    eprintln!("\r                                                         ");
+    print_table(kinds, &measured, &idle)
+}
+
+fn print_table(kinds: &[Kind], measured: &[Vec<Vec<Figures>>], idle: &[idle::Figures]) -> ExitCode {
+    print!("| server |");
+    for Shape { connections, payload, in_flight } in SHAPES {
+        print!(" C{connections} {payload} B W{in_flight} |");
+    }
+    println!(" bytes an idle connection | µs a connect |");
+    println!("| --- |{}", " --: |".repeat(SHAPES.len() + 2));
+    let mut table = Vec::new();
+    for ((kind, columns), idle) in kinds.iter().zip(measured).zip(idle) {
+        let row: Vec<f64> = columns
+            .iter()
+            .map(|rounds| median(rounds.iter().map(|figures| figures.micros)))
+            .collect();
+        print!("| {} |", kind.name());
+        for micros in &row {
+            print!(" {micros:.2} |");
+        }
+        println!(" {:.0} | {:.1} |", idle.bytes, idle.connect_micros);
+        table.push((*kind, row, idle.bytes));
+    }
+    println!();
+    for (kind, columns) in kinds.iter().zip(measured) {
+        let spreads: Vec<String> = columns
+            .iter()
+            .map(|rounds| format!("{:.1}", median(rounds.iter().map(|figures| figures.worst_p99))))
+            .collect();
+        println!(
+            "{}: the worst connection's p99 beside the median one's: {}",
+            kind.name(),
+            spreads.join(" ")
+        );
+    }
+    judge(&table, measured, kinds)
+}
+
+/// The bars of the project: each is a ratio within this run.
+fn judge(
+    table: &[(Kind, Vec<f64>, f64)],
+    measured: &[Vec<Vec<Figures>>],
+    kinds: &[Kind],
+) -> ExitCode {
+    let row = |wanted: Kind| table.iter().find(|(kind, ..)| *kind == wanted);
+    let (Some(raw), Some(binary), Some(plain), Some(small), Some(batch)) = (
+        row(Kind::MoorlineRaw),
+        row(Kind::MoorlineBinary),
+        row(Kind::Tungstenite),
+        row(Kind::TungsteniteSmall),
+        row(Kind::TungsteniteBatch),
+    ) else {
+        println!("\nNot all kinds were measured: nothing is judged.");
+        return ExitCode::SUCCESS;
+    };
+    let best_large = plain.1[4].min(small.1[4]).min(batch.1[4]);
+    let mut bars = vec![
+        ("raw, C32 32 B W1, beside 4 KiB".to_owned(), raw.1[0] / small.1[0], 1.10),
+        ("raw, C256 32 B W1, beside 4 KiB".to_owned(), raw.1[1] / small.1[1], 1.10),
+        ("raw, C32 32 B W64, beside per batch".to_owned(), raw.1[2] / batch.1[2], 1.25),
+        ("raw, C32 16 KiB W64, beside the best".to_owned(), raw.1[4] / best_large, 1.05),
+        ("idle bytes, raw".to_owned(), raw.2, 8_000.0),
+        ("idle bytes, session".to_owned(), binary.2, 10_000.0),
+    ];
+    for (column, Shape { connections, payload, in_flight }) in SHAPES.iter().enumerate() {
+        let name = format!("binary beside raw, C{connections} {payload} B W{in_flight}");
+        bars.push((name, binary.1[column] / raw.1[column], 1.5));
+        let at = kinds.iter().position(|kind| *kind == Kind::MoorlineRaw).expect("it is there");
+        let spread = median(measured[at][column].iter().map(|figures| figures.worst_p99));
+        let name = format!("raw, worst p99 beside median, C{connections} {payload} B W{in_flight}");
+        bars.push((name, spread, 3.0));
+    }
+    println!("\n| bar | measured | at most | |\n| --- | --: | --: | --- |");
+    let mut missed = 0;
+    for (name, value, most) in bars {
+        let reached = value <= most;
+        missed += usize::from(!reached);
+        println!(
+            "| {name} | {value:.2} | {most:.2} | {} |",
+            if reached { "reached" } else { "MISSED" }
+        );
+    }
+    if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

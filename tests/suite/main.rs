@@ -1,0 +1,42 @@
+//! The behaviour suite: every promise of the product, played on every pair of a transport and a runtime.
+//!
+//! One file a behaviour; a test's name says the promise, with the number of its row in the requirements. A test gets a
+//! [`Stage`](stage::Stage) and knows neither the transport nor the runtime: see [`stage`] for what it offers, and
+//! [`stage::pairs`] for how another pair is added.
+//!
+//! A failing simulated test prints its seed; `MOORLINE_SEED=7 cargo test …` plays only that one.
+#![cfg(all(feature = "memory", feature = "sim", feature = "tokio"))]
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
+
+#[macro_use]
+mod stage;
+
+mod admission;
+mod backoff;
+mod backpressure;
+mod cancelling;
+mod channels;
+mod closing;
+mod connecting;
+mod credentials;
+mod crowd;
+mod cutting;
+mod disconnecting;
+mod dropping;
+mod handshakes;
+mod heartbeat;
+mod ids;
+mod lagging;
+mod listeners;
+mod losing;
+mod panics;
+mod payloads;
+mod raw;
+mod ready;
+mod registry;
+mod running;
+mod sizes;
+mod statuses;
+mod stopping;
+mod strangers;
+mod taking;

@@ -1,0 +1,72 @@
+//! What a test has seen, in order.
+
+use std::sync::{Arc, Mutex};
+
+use moorline::{Event, Handle};
+
+use super::Stage;
+
+/// A list of words that listeners write and the test reads. Clones are the same list.
+#[derive(Clone, Default)]
+pub(crate) struct Journal(Arc<Mutex<Vec<String>>>);
+
+impl Journal {
+    /// Writes down every event of a connection but changes of its status.
+    pub(crate) fn of(connection: &Handle) -> Self {
+        let journal = Self::default();
+        let pen = journal.clone();
+        connection.on_any(move |event| {
+            if !matches!(event, Event::Status(_)) {
+                pen.write(word(&event));
+            }
+        });
+        journal
+    }
+
+    pub(crate) fn write(&self, word: impl Into<String>) {
+        self.0.lock().unwrap().push(word.into());
+    }
+
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// What was written since the last time.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.0.lock().unwrap().iter().any(|own| own == word)
+    }
+
+    pub(crate) fn count(&self, word: &str) -> usize {
+        self.0.lock().unwrap().iter().filter(|own| *own == word).count()
+    }
+}
+
+impl Stage {
+    /// Waits until the journal holds that word.
+    pub(crate) async fn reads(&self, journal: &Journal, word: &str) {
+        self.until(&format!("the journal says `{word}`"), || journal.has(word)).await;
+    }
+}
+
+/// An event as one word or a few.
+pub(crate) fn word(event: &Event) -> String {
+    match event {
+        Event::Status(status) => format!("status {status:?}"),
+        Event::Connecting => "connecting".to_owned(),
+        Event::Connect(_) => "connect".to_owned(),
+        Event::Message(message) => format!("message {message}"),
+        Event::MessageError(error) => format!("message error {}", error.message),
+        Event::Disconnect(end) => format!("disconnect {:?}", end.reason),
+        Event::Error(error) => format!("error {:?} {}", error.origin, error.code),
+        Event::ReconnectAttempt(attempt) => format!("attempt {attempt}"),
+        Event::Reconnect(attempts) => format!("reconnect {attempts}"),
+        Event::ReconnectFailed => "reconnect failed".to_owned(),
+        Event::Unheard(count) => format!("unheard {count}"),
+        Event::Lagged(count) => format!("lagged {count}"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,167 @@
+//! The pairs of a transport and a runtime.
+//!
+//! A file lists its behaviours once: `behaviours![a_promise, another];`, and each becomes one test for each pair. To
+//! add a pair, write a [`Venue`](super::venue::Venue) for its transport, a runner below, and a module in the macro.
+
+use std::env;
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use moorline::{Network, Sim, Tokio};
+
+use super::venue::{Memory, PLACE};
+use super::{Inner, MS, Stage};
+
+/// Makes tests of these functions, each `async fn(Stage)`, on every pair.
+macro_rules! behaviours {
+    ($($name:ident),* $(,)?) => {
+        mod memory_on_sim {
+            $(#[test] fn $name() { $crate::stage::pairs::memory_on_sim(super::$name); })*
+        }
+        mod memory_on_tokio {
+            $(#[test] fn $name() { $crate::stage::pairs::memory_on_tokio(super::$name); })*
+        }
+    };
+}
+
+/// Makes tests of these functions, each `async fn(Virtual)`, in virtual time only: they check times to the instant,
+/// let hours pass, or use a fault that only the network in memory has.
+///
+/// `seeds: 2;` in front plays them in fewer orders than usual: for what is large.
+macro_rules! in_virtual_time {
+    (seeds: $seeds:expr; $($name:ident),* $(,)?) => {
+        mod in_virtual_time {
+            $(#[test] fn $name() { $crate::stage::pairs::in_virtual_time($seeds, super::$name); })*
+        }
+    };
+    ($($name:ident),* $(,)?) => { in_virtual_time![seeds: $crate::stage::pairs::SEEDS; $($name),*]; };
+}
+
+/// How many orders of tasks each simulated test is played in.
+pub(crate) const SEEDS: u64 = 20;
+
+/// By how much a real runtime is faster than the protocol: the longest wait of a usual test, a minute, becomes 1.2 s,
+/// and the shortest time-out, a second, 20 ms, which a busy machine still keeps.
+const SCALE: u32 = 50;
+
+/// How long a wait in virtual time may be: ten minutes, longer than anything that a test waits for.
+const VIRTUAL_PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a wait in real time may be: a machine that builds meanwhile is slow.
+const REAL_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stage with its run and its network, for what only they can do.
+#[derive(Clone)]
+pub(crate) struct Virtual {
+    stage: Stage,
+    pub(crate) sim: Sim,
+    pub(crate) network: Network,
+}
+
+impl Virtual {
+    /// The name of the stage's endpoint in its network.
+    pub(crate) const PLACE: &'static str = PLACE;
+
+    fn new(sim: &Sim) -> Self {
+        let runtime = sim.runtime();
+        let network = Network::builder(runtime.clone()).seed(sim.seed());
+        // Every other seed has a network that takes time.
+        let network = if sim.seed() % 2 == 1 { network.latency(5 * MS..=50 * MS) } else { network };
+        let network = network.build();
+        let inner = Inner {
+            runtime: Arc::new(runtime),
+            venue: Box::new(Memory(network.clone())),
+            scale: 1,
+            patience: VIRTUAL_PATIENCE,
+            glance: 10 * MS,
+            tasks: Box::new({
+                let sim = sim.clone();
+                move || sim.tasks()
+            }),
+            servers: Mutex::default(),
+        };
+        Self { stage: Stage { inner: Arc::new(inner) }, sim: sim.clone(), network }
+    }
+}
+
+impl Deref for Virtual {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+pub(crate) fn in_virtual_time<F: Future<Output = ()>>(
+    seeds: u64,
+    behaviour: impl Fn(Virtual) -> F,
+) {
+    let seeds = match env::var("MOORLINE_SEED") {
+        Ok(seed) => {
+            let seed = seed.parse().expect("MOORLINE_SEED is a number");
+            seed..=seed
+        }
+        Err(_) => 1..=seeds,
+    };
+    for seed in seeds {
+        Sim::seeded(seed).run(async |sim| {
+            let stage = Virtual::new(&sim);
+            behaviour(stage.clone()).await;
+            stage.curtain().await;
+        });
+    }
+}
+
+pub(crate) fn memory_on_sim<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
+    in_virtual_time(SEEDS, |stage| behaviour(stage.stage));
+}
+
+pub(crate) fn memory_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
+    on_tokio(|runtime| Box::new(Memory(Network::new(runtime))), behaviour);
+}
+
+/// Plays a behaviour on tokio, over the transport that `venue` makes.
+fn on_tokio<F: Future<Output = ()>>(
+    venue: impl FnOnce(Tokio) -> Box<dyn super::Venue>,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("tokio starts");
+    threads.block_on(async {
+        let handle = tokio::runtime::Handle::current();
+        let runtime = Tokio::current();
+        let inner = Inner {
+            runtime: Arc::new(runtime.clone()),
+            venue: venue(runtime),
+            scale: SCALE,
+            patience: REAL_PATIENCE,
+            glance: MS,
+            tasks: Box::new(move || handle.metrics().num_alive_tasks()),
+            servers: Mutex::default(),
+        };
+        let stage = Stage { inner: Arc::new(inner) };
+        behaviour(stage.clone()).await;
+        stage.curtain().await;
+    });
+}
+
+impl Stage {
+    /// Stops the servers that still run, and sees that nothing is left behind: no task, and no link. So every test
+    /// shows that nothing leaks.
+    async fn curtain(&self) {
+        self.heal();
+        let servers = std::mem::take(&mut *self.inner.servers.lock().unwrap());
+        for server in servers {
+            if server.is_running() {
+                self.within("the server stops", server.stop()).await.unwrap();
+            }
+        }
+        self.until("every task ends", || self.tasks() == 0).await;
+        self.until("every link ends", || self.links() == 0).await;
+    }
+}

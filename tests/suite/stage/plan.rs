@@ -1,0 +1,270 @@
+//! How a test's clients and servers are configured: the product's defaults, and what the test changes.
+//!
+//! Durations are in the protocol's time; the stage scales them when it builds.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moorline::server::{Admission, Authenticator, Refusal, Visitor};
+use moorline::{
+    Backoff, Binary, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
+};
+use moorline_core::{BoxFuture, BoxTransport, ConnectRequest};
+
+use super::erased::{AnyAuthenticator, AnyCodec};
+use super::{SECOND, Stage};
+
+type Credentials = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+type Ids = Arc<dyn Fn() -> ConnectionId + Send + Sync>;
+
+/// One method for each field: `plan.window(1024)`.
+macro_rules! setters {
+    ($($name:ident: $type:ty,)*) => {
+        $(
+            #[allow(dead_code, reason = "whatever can be configured can be configured here")]
+            pub(crate) fn $name(mut self, $name: $type) -> Self {
+                self.$name = $name;
+                self
+            }
+        )*
+    };
+}
+
+/// A client to be.
+pub(crate) struct ClientPlan {
+    stage: Stage,
+    transport: BoxTransport,
+    codec: Arc<dyn Codec>,
+    room: Option<String>,
+    query: Vec<(String, String)>,
+    credentials: Option<Credentials>,
+    backoff: Backoff,
+    reconnect: bool,
+    retry_first: bool,
+    heartbeat: Heartbeat,
+    attempt_timeout: Duration,
+    close_timeout: Duration,
+    window: usize,
+    queue: usize,
+    max_frame: usize,
+    unheard_after: Duration,
+    seed: u64,
+}
+
+impl ClientPlan {
+    pub(super) fn new(stage: &Stage) -> Self {
+        let (short, long) = Heartbeat::CLIENT_INTERVAL.into_inner();
+        let interval = stage.time(short)..=stage.time(long);
+        Self {
+            transport: stage.inner.venue.transport(),
+            codec: Arc::new(Binary),
+            room: None,
+            query: Vec::new(),
+            credentials: None,
+            backoff: stage.backoff(),
+            reconnect: true,
+            retry_first: true,
+            heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
+            attempt_timeout: Config::ATTEMPT_TIMEOUT,
+            close_timeout: Config::CLOSE_TIMEOUT,
+            window: Config::WINDOW,
+            queue: Config::QUEUE,
+            max_frame: ConnectRequest::MAX_FRAME,
+            unheard_after: Config::UNHEARD_AFTER,
+            seed: stage.runtime().random() as u64,
+            stage: stage.clone(),
+        }
+    }
+
+    setters! {
+        backoff: Backoff,
+        reconnect: bool,
+        retry_first: bool,
+        heartbeat: Heartbeat,
+        attempt_timeout: Duration,
+        close_timeout: Duration,
+        window: usize,
+        queue: usize,
+        max_frame: usize,
+        unheard_after: Duration,
+        seed: u64,
+    }
+
+    pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Arc::new(codec);
+        self
+    }
+
+    pub(crate) fn room(mut self, room: &str) -> Self {
+        self.room = Some(room.to_owned());
+        self
+    }
+
+    pub(crate) fn query(mut self, name: &str, value: &str) -> Self {
+        self.query.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn credentials<F>(mut self, fetch: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        self.credentials = Some(Arc::new(move || Box::pin(fetch())));
+        self
+    }
+
+    pub(crate) fn build(self) -> Client {
+        let time = |span| self.stage.time(span);
+        let mut builder = Client::builder()
+            .transport(self.transport)
+            .runtime(self.stage.runtime())
+            .codec(AnyCodec(self.codec))
+            .backoff(self.backoff)
+            .reconnect(self.reconnect)
+            .retry_first(self.retry_first)
+            .heartbeat(self.heartbeat)
+            .attempt_timeout(time(self.attempt_timeout))
+            .close_timeout(time(self.close_timeout))
+            .window(self.window)
+            .queue(self.queue)
+            .max_frame(self.max_frame)
+            .unheard_after(time(self.unheard_after))
+            .seed(self.seed);
+        for (name, value) in self.query {
+            builder = builder.query(name, value);
+        }
+        match (self.room, self.credentials) {
+            (None, None) => builder.build(),
+            (Some(room), None) => builder.room(room).build(),
+            (None, Some(fetch)) => builder.credentials(move || fetch()).build(),
+            (Some(room), Some(fetch)) => builder.room(room).credentials(move || fetch()).build(),
+        }
+    }
+
+    /// Builds it and begins to connect.
+    pub(crate) fn start(self) -> Connection {
+        self.build().start()
+    }
+
+    /// Builds it and waits until it is open.
+    pub(crate) async fn connect(self) -> Connection {
+        let stage = self.stage.clone();
+        let client = self.build();
+        stage.within("the client connects", client.connect()).await.unwrap()
+    }
+}
+
+/// A server to be.
+pub(crate) struct ServerPlan {
+    stage: Stage,
+    codec: Option<Arc<dyn Codec>>,
+    authenticator: Arc<dyn Authenticator>,
+    ids: Option<Ids>,
+    heartbeat: Heartbeat,
+    handshakes: usize,
+    handshake_timeout: Duration,
+    close_timeout: Duration,
+    drain_timeout: Duration,
+    spread: Duration,
+    window: usize,
+    queue: usize,
+    max_frame: usize,
+    unheard_after: Duration,
+}
+
+impl ServerPlan {
+    pub(super) fn new(stage: &Stage) -> Self {
+        Self {
+            codec: None,
+            authenticator: Arc::new(anybody),
+            ids: None,
+            heartbeat: stage.heartbeat(Heartbeat::SERVER_INTERVAL, Heartbeat::TIMEOUT),
+            handshakes: 10_000,
+            handshake_timeout: Config::HANDSHAKE_TIMEOUT,
+            close_timeout: Config::CLOSE_TIMEOUT,
+            drain_timeout: 10 * SECOND,
+            spread: Backoff::SPREAD,
+            window: Config::WINDOW,
+            queue: Config::QUEUE,
+            max_frame: ConnectRequest::MAX_FRAME,
+            unheard_after: Config::UNHEARD_AFTER,
+            stage: stage.clone(),
+        }
+    }
+
+    setters! {
+        heartbeat: Heartbeat,
+        handshakes: usize,
+        handshake_timeout: Duration,
+        close_timeout: Duration,
+        drain_timeout: Duration,
+        spread: Duration,
+        window: usize,
+        queue: usize,
+        max_frame: usize,
+        unheard_after: Duration,
+    }
+
+    pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
+    pub(crate) fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
+        self.authenticator = Arc::new(authenticator);
+        self
+    }
+
+    pub(crate) fn ids(mut self, draw: impl Fn() -> ConnectionId + Send + Sync + 'static) -> Self {
+        self.ids = Some(Arc::new(draw));
+        self
+    }
+
+    /// Builds it; it does not run yet.
+    pub(crate) fn build(self) -> Server {
+        let time = |span| self.stage.time(span);
+        let builder = Server::builder()
+            .acceptor(self.stage.inner.venue.acceptor())
+            .runtime(self.stage.runtime())
+            .authenticator(AnyAuthenticator(self.authenticator))
+            .heartbeat(self.heartbeat)
+            .handshakes(self.handshakes)
+            .handshake_timeout(time(self.handshake_timeout))
+            .close_timeout(time(self.close_timeout))
+            .drain_timeout(time(self.drain_timeout))
+            .spread(time(self.spread))
+            .window(self.window)
+            .queue(self.queue)
+            .max_frame(self.max_frame)
+            .unheard_after(time(self.unheard_after));
+        match (self.codec.map(AnyCodec), self.ids) {
+            (None, None) => builder.build(),
+            (Some(codec), None) => builder.codec(codec).build(),
+            (None, Some(draw)) => builder.ids(move || draw()).build(),
+            (Some(codec), Some(draw)) => builder.codec(codec).ids(move || draw()).build(),
+        }
+    }
+
+    /// Builds it and waits until it runs.
+    pub(crate) async fn run(self) -> Server {
+        let stage = self.stage.clone();
+        let server = self.build();
+        stage.run(&server).await;
+        server
+    }
+}
+
+async fn anybody(_: Arc<Visitor>) -> Result<Admission, Refusal> {
+    Ok(Admission::anonymous())
+}
+
+impl Stage {
+    /// Runs a server in a task, and waits until it takes links in. The stage stops it when the test is over.
+    pub(crate) async fn run(&self, server: &Server) {
+        let running = server.clone();
+        self.spawn(async move { running.run().await.unwrap() });
+        self.until("the server runs", || server.is_running()).await;
+        self.inner.servers.lock().unwrap().push(server.clone());
+    }
+}

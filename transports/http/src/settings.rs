@@ -1,0 +1,35 @@
+//! What a door lets in.
+
+use std::time::Duration;
+
+use crate::origin::Origins;
+
+/// The bytes of a request's head by default: browsers send cookies of up to 4 KiB each, and other servers take as much.
+pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
+
+/// The headers of a request by default: browsers send about 20, proxies add a few.
+pub(crate) const MAX_HEADERS: usize = 100;
+
+/// The time for a request by default: a slow phone needs a second or two.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) path: Option<String>,
+    pub(crate) origins: Origins,
+    pub(crate) max_header_bytes: usize,
+    pub(crate) max_headers: usize,
+    pub(crate) handshake_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            origins: Origins::default(),
+            max_header_bytes: MAX_HEADER_BYTES,
+            max_headers: MAX_HEADERS,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Where a client connects to (RFC 6455, section 3).
+
+use http::Uri;
+use moorline_core::{TransportError, TransportErrorKind};
+
+/// A `ws` address, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    /// To look up: without the brackets of IPv6.
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    /// As the header `Host` has it.
+    pub(crate) authority: String,
+    /// The path with its query.
+    pub(crate) target: String,
+}
+
+impl Address {
+    pub(crate) fn parse(url: &str) -> Result<Self, TransportError> {
+        let (scheme, _) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
+        match scheme.to_ascii_lowercase().as_str() {
+            "ws" => {}
+            "wss" => return Err(wrong("wss needs TLS, which this version does not have yet")),
+            _ => return Err(wrong(&format!("its scheme is {scheme:?}"))),
+        }
+        if url.contains('#') {
+            return Err(wrong("it has a fragment"));
+        }
+        let uri: Uri = url.parse().map_err(|error| wrong("it is no URL").with_source(error))?;
+        let authority = uri.authority().ok_or_else(|| wrong("it has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(wrong("it has credentials in it: send them as a header instead"));
+        }
+        let bare = authority.host();
+        let host = bare.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(bare);
+        if host.is_empty() {
+            return Err(wrong("it has no host"));
+        }
+        let port = match authority.as_str()[bare.len()..].strip_prefix(':') {
+            None | Some("") => 80,
+            Some(port) => match port.parse() {
+                Ok(port) if port != 0 => port,
+                _ => return Err(wrong(&format!("its port is {port:?}"))),
+            },
+        };
+        let authority = if port == 80 { bare.to_owned() } else { format!("{bare}:{port}") };
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        let target = format!("{slash}{target}");
+        Ok(Self { host: host.to_owned(), port, authority, target })
+    }
+}
+
+/// The address itself stays out of the message: its query may carry a token.
+fn wrong(why: &str) -> TransportError {
+    let message = format!("not a WebSocket address such as ws://host:port/path: {why}");
+    TransportError::new(TransportErrorKind::Configuration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(url: &str) -> (String, u16, String, String) {
+        let Address { host, port, authority, target } = Address::parse(url).unwrap();
+        (host, port, authority, target)
+    }
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        let parts = |host: &str, port, authority: &str, target: &str| {
+            (host.to_owned(), port, authority.to_owned(), target.to_owned())
+        };
+        assert_eq!(parse("ws://example.com"), parts("example.com", 80, "example.com", "/"));
+        assert_eq!(parse("WS://h:8080/a/b?c=d"), parts("h", 8080, "h:8080", "/a/b?c=d"));
+        assert_eq!(parse("ws://[::1]:90/x"), parts("::1", 90, "[::1]:90", "/x"));
+        assert_eq!(parse("ws://h?token=1"), parts("h", 80, "h", "/?token=1"));
+    }
+
+    #[test]
+    fn a_wrong_address_says_what_is_wrong_and_not_its_secrets() {
+        for (url, why) in [
+            ("wss://h", "TLS"),
+            ("http://h", "scheme"),
+            ("h:80", "scheme"),
+            ("", "scheme"),
+            ("ws://", "URL"),
+            ("ws:///path", "URL"),
+            ("ws://:80", "host"),
+            ("ws://h:99999", "port"),
+            ("ws://h:0", "port"),
+            ("ws://user:secret@h/", "credentials"),
+            ("ws://h/#secret", "fragment"),
+            ("ws://h/?secret=a b", "URL"),
+        ] {
+            let error = Address::parse(url).unwrap_err();
+            assert_eq!(error.kind(), TransportErrorKind::Configuration, "{url}");
+            assert!(error.to_string().contains(why), "{url}: {error}");
+            assert!(!error.to_string().contains("secret"), "{url}: {error}");
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How many crates moorline stands on, with which features.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::cargo;
+
+/// The features whose weight is promised.
+const LEAN: &str = "memory";
+
+/// The most crates that they may cost, moorline's own included.
+const MOST: usize = 30;
+
+/// What must not be among them, nor anything that belongs to it.
+const FORBIDDEN: [&str; 4] = ["tokio", "async-std", "smol", "hyper"];
+
+/// Where README.md has its table.
+const BEGIN: &str = "<!-- crates: `cargo xtask check` compares this -->\n";
+const END: &str = "<!-- /crates -->";
+
+/// Checks the promise, and the README's table.
+///
+/// # Errors
+///
+/// When either is broken.
+pub(crate) fn check() -> Result<String, String> {
+    let lean = tree(&["--no-default-features", "--features", LEAN])?;
+    println!("with the feature `{LEAN}` alone, {} crates:", lean.len());
+    println!("{}", lean.iter().map(String::as_str).collect::<Vec<_>>().join(", "));
+    if lean.len() > MOST {
+        return Err(format!("{} crates are more than {MOST}", lean.len()));
+    }
+    let belongs = |name: &str| {
+        FORBIDDEN.iter().any(|family| {
+            name.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '-']))
+        })
+    };
+    if let Some(name) = lean.iter().find(|name| belongs(name)) {
+        return Err(format!("{name} must not be among them"));
+    }
+    let table = table()?;
+    let readme = fs::read_to_string(cargo::root().join("README.md"))
+        .map_err(|error| format!("README.md: {error}"))?;
+    let found = readme.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+    match found {
+        Some((found, _)) if found == table => {}
+        _ => return Err(format!("README.md should say:\n{BEGIN}{table}{END}")),
+    }
+    Ok(format!("{} with `{LEAN}` alone, at most {MOST}", lean.len()))
+}
+
+/// moorline's features but `default`, as `Cargo.toml` lists them.
+pub(crate) fn features() -> Result<Vec<String>, String> {
+    let manifest = fs::read_to_string(cargo::root().join("Cargo.toml"))
+        .map_err(|error| format!("Cargo.toml: {error}"))?;
+    let lines = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+    let names = lines
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.trim().to_owned())
+        .filter(|name| name != "default" && !name.starts_with('#'));
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    if names.is_empty() { Err("Cargo.toml: no features found".into()) } else { Ok(names) }
+}
+
+/// The table of README.md.
+fn table() -> Result<String, String> {
+    let mut table = String::from("| features | crates |\n| --- | --: |\n");
+    let mut row = |name: &str, args: &[&str]| -> Result<(), String> {
+        table.push_str(&format!("| {name} | {} |\n", tree(args)?.len()));
+        Ok(())
+    };
+    row("none", &["--no-default-features"])?;
+    for feature in features()? {
+        let args = ["--no-default-features", "--features", &feature];
+        row(&format!("`{feature}`"), &args)?;
+    }
+    row("the default ones", &[])?;
+    row("all", &["--all-features"])?;
+    Ok(table)
+}
+
+/// The crates that are linked, with their versions, moorline itself included; macros run at build time are not.
+fn tree(args: &[&str]) -> Result<BTreeSet<String>, String> {
+    let fixed = ["tree", "--package", "moorline", "--edges", "normal,no-proc-macro"];
+    let form = ["--prefix", "none", "--format", "{p}"];
+    let tree = cargo::output(&[&fixed[..], &form[..], args].concat())?;
+    // "bytes v1.12.1", "moorline v0.1.0 (/where/it/is)"; two versions of one crate are two.
+    let crates = tree.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" "));
+    Ok(crates.filter(|name| !name.is_empty()).collect())
+}

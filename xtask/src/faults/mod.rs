@@ -1,0 +1,67 @@
+//! `cargo xtask faults`: would the machine's tests notice if the machine were wrong?
+//!
+//! Copies the core aside, plants one fault after another into the copy, and demands that a test fails each time, and
+//! none in the copy as it is.
+
+mod copy;
+mod planted;
+
+use std::path::Path;
+use std::time::Duration;
+
+use self::copy::{Outcome, Workspace};
+use self::planted::{FAULTS, Fault};
+
+/// How long the tests may take: some hundred times what they need, so that only a loop without end is over it.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Plants every fault in turn.
+///
+/// # Errors
+///
+/// When a fault is not noticed, does not compile, or is no longer to be found in the source.
+pub(crate) fn run() -> Result<(), String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in a workspace")?;
+    let workspace = Workspace::copy(root)?;
+    workspace.build().map_err(|log| format!("the core does not compile:\n{log}"))?;
+    match workspace.test(LIMIT)? {
+        Outcome::Passed => println!("{:<62} passes", "the machine as it is"),
+        Outcome::Failed(tests) => return Err(format!("it fails without a fault: {tests:?}")),
+        Outcome::Died(log) => return Err(format!("it dies without a fault:\n{log}")),
+    }
+    let verdicts = FAULTS.iter().map(|fault| plant(&workspace, fault));
+    let missed =
+        verdicts.collect::<Result<Vec<_>, _>>()?.into_iter().filter(|caught| !caught).count();
+    if missed > 0 {
+        return Err(format!("{missed} of {} faults went unnoticed", FAULTS.len()));
+    }
+    println!("all {} faults were noticed", FAULTS.len());
+    Ok(())
+}
+
+/// Whether the tests notice this fault.
+fn plant(workspace: &Workspace, fault: &Fault) -> Result<bool, String> {
+    let Fault { name, file, old, new } = fault;
+    let source = workspace.read(file)?;
+    let found = source.matches(old).count();
+    if found != 1 {
+        return Err(format!("{name}: found {found} times in {file}, not once:\n{old}"));
+    }
+    workspace.write(file, &source.replacen(old, new, 1))?;
+    workspace.build().map_err(|log| format!("{name}: does not compile:\n{log}"))?;
+    let outcome = workspace.test(LIMIT)?;
+    workspace.write(file, &source)?;
+    let caught = match outcome {
+        Outcome::Passed => {
+            println!("{name:<62} NOT NOTICED");
+            false
+        }
+        Outcome::Failed(tests) => {
+            let first = tests.first().map_or("", String::as_str);
+            println!("{name:<62} noticed by {:>3} tests: {first}", tests.len());
+            true
+        }
+        Outcome::Died(log) => return Err(format!("{name}: the tests died:\n{log}")),
+    };
+    Ok(caught)
+}

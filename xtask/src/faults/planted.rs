@@ -1,0 +1,124 @@
+//! The faults, each a mistake that somebody once made in a library like this one.
+
+/// A change that makes the machine wrong.
+pub(super) struct Fault {
+    pub(super) name: &'static str,
+    /// The file, inside `core/`.
+    pub(super) file: &'static str,
+    /// What stands there, once.
+    pub(super) old: &'static str,
+    pub(super) new: &'static str,
+}
+
+pub(super) const FAULTS: &[Fault] = &[
+    Fault {
+        name: "an acknowledgement makes no room",
+        file: "src/machine/flow.rs",
+        old: "self.in_flight -= freed;",
+        new: "let _ = freed;",
+    },
+    Fault {
+        name: "the window is looked at one message too late",
+        file: "src/machine/flow.rs",
+        old: "if self.in_flight > 0 && self.in_flight + cost as u64 > window {",
+        new: "if self.in_flight > window {",
+    },
+    Fault {
+        name: "the two ends disagree about which messages are numbered",
+        file: "src/machine/flow.rs",
+        old: "Class::AtLeastOnce => self.numbered.costs.push_back(cost),
+                Class::Volatile | Class::AtMostOnce =>",
+        new: "Class::AtLeastOnce | Class::AtMostOnce => self.numbered.costs.push_back(cost),
+                Class::Volatile =>",
+    },
+    Fault {
+        name: "what was never sent is miscounted",
+        file: "src/machine/flow.rs",
+        old: "let unsent = self.queue.len() as u64;",
+        new: "let unsent = self.queued as u64;",
+    },
+    Fault {
+        name: "a volatile message over the window is queued",
+        file: "src/machine/flow.rs",
+        old: "if outgoing.class == Class::Volatile && self.window.is_some_and(|room| under_way > room) {",
+        new: "if outgoing.class == Class::Volatile && under_way == u64::MAX {",
+    },
+    Fault {
+        name: "an attempt has no limit",
+        file: "src/machine/mod.rs",
+        old: "State::Connecting { deadline }
+            | State::Greeting { deadline }",
+        new: "State::Connecting { .. } => Time::MAX,
+            State::Greeting { deadline }",
+    },
+    Fault {
+        name: "closing has no limit",
+        file: "src/machine/closing.rs",
+        old: "if self.drains() { self.drain_until } else { self.deadline }",
+        new: "if self.drains() { self.drain_until } else { Time::MAX }",
+    },
+    Fault {
+        name: "a client comes back after the server has disconnected it",
+        file: "src/machine/closing.rs",
+        old: "self.side == Side::Client && reason.reconnects() && self.config.reconnect",
+        new: "self.side == Side::Client && self.config.reconnect",
+    },
+    Fault {
+        name: "the back-off goes on where the last outage left it",
+        file: "src/machine/closing.rs",
+        old: "self.outage = Outage::new(true);",
+        new: "self.outage.after_loss = true;",
+    },
+    Fault {
+        name: "the spread that a server asks for is ignored",
+        file: "src/machine/backoff.rs",
+        old: "let spread = asked.spread.unwrap_or(policy.spread);",
+        new: "let spread = policy.spread;",
+    },
+    Fault {
+        name: "two links are alive at once",
+        file: "src/machine/client.rs",
+        old: "self.outputs.push_back(Output::DropLink);
+        self.control = Control::default();",
+        new: "self.control = Control::default();",
+    },
+    Fault {
+        name: "a silent peer is waited for for ever",
+        file: "src/machine/heartbeat.rs",
+        old: "Some(ping) => ping.at + self.timeout(),",
+        new: "Some(ping) => ping.at + self.timeout() + Duration::MAX,",
+    },
+    Fault {
+        name: "`Connecting` is told before `Disconnect`",
+        file: "src/machine/closing.rs",
+        old: "self.event(Event::Disconnect(end));
+        }
+        match delay {
+            Some(_) => self.event(Event::Connecting),",
+        new: "if delay.is_some() {
+                self.event(Event::Connecting);
+            }
+            self.event(Event::Disconnect(end));
+        }
+        match delay {
+            Some(_) => {}",
+    },
+    Fault {
+        name: "a client that was refused is heard all the same",
+        file: "src/machine/open.rs",
+        old: "(State::Closing(closing), _) if closing.listens =>",
+        new: "(State::Closing(_), _) if self.codec.is_some() =>",
+    },
+    Fault {
+        name: "a pong follows the close",
+        file: "src/machine/transmit.rs",
+        old: "if !self.control.writable || self.has_closed() {",
+        new: "if !self.control.writable {",
+    },
+    Fault {
+        name: "a batch does not wait for the one before",
+        file: "src/machine/transmit.rs",
+        old: "self.control.writable = false;",
+        new: "",
+    },
+];
