@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The application does not know that it is tested: it takes a transport and a runtime, as every application on moorline
-//! can. In production these are a WebSocket and tokio, say; here they are the in-memory network and virtual time, in which
+//! can. In production these are a WebSocket and tokio; here they are the in-memory network and virtual time, in which
 //! an hour passes as soon as nobody has anything to do.
 
 use std::error::Error;

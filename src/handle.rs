@@ -1,6 +1,7 @@
 //! What both ends of a connection can do.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
@@ -86,9 +87,13 @@ impl Handle {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, nothing was sent.
-    pub async fn send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub fn send(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<(), SendError>> + Send {
+        // Encoded here and not in the future, which then need not carry the message.
         let outgoing = self.encode(message.into());
-        self.send_encoded(outgoing?).await
+        async move { self.send_encoded(outgoing?).await }
     }
 
     /// Sends a value as JSON on a channel; see [`send`](Self::send).

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use moorline_core::machine::{Failure, Grant, Input, Loss, Output, Refusal, Transmit};
-use moorline_core::wire::Hello;
+use moorline_core::wire::{Hello, cost};
 use moorline_core::{
     BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
 };
@@ -26,6 +26,9 @@ use crate::{ConnectError, Event};
 
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
 const FRAMES_A_TURN: usize = 64;
+
+/// Frames after which the machine's answers are carried out, so that only a few wait in it.
+const FRAMES_A_DRAIN: usize = 8;
 
 /// Batches written in one turn, so that a link that takes everything at once leaves room to read.
 const BATCHES_A_TURN: usize = 4;
@@ -200,9 +203,9 @@ impl<R: Role> Driver<R> {
 
     /// Reads what has come, up to a bound.
     fn poll_link(&mut self, context: &mut Context<'_>) {
-        for _ in 0..FRAMES_A_TURN {
-            // Each frame's outputs are carried out before the next is read: the link may be gone.
-            if !self.may_read() {
+        let mut room = self.room_to_read();
+        for frames in 1..=FRAMES_A_TURN {
+            if room == 0 || self.read_out || !self.machine.reads() {
                 return;
             }
             let Some(link) = &mut self.link else { return };
@@ -210,7 +213,10 @@ impl<R: Role> Driver<R> {
                 return self.give_up_writing();
             };
             let input = match incoming {
-                Some(Ok(Incoming::Frame(frame))) => Input::Frame(frame),
+                Some(Ok(Incoming::Frame(frame))) => {
+                    room = room.saturating_sub(cost(&frame));
+                    Input::Frame(frame)
+                }
                 Some(Ok(Incoming::Activity)) => Input::Activity,
                 Some(Ok(Incoming::Close(close))) => Input::LinkLost(Loss::Closed(close)),
                 Some(Err(error)) if error.kind() != TransportErrorKind::Closed => {
@@ -220,24 +226,28 @@ impl<R: Role> Driver<R> {
             };
             self.read_out = matches!(input, Input::LinkLost(_));
             self.tell(input);
-            self.drain();
+            if frames % FRAMES_A_DRAIN == 0 || room == 0 {
+                self.drain();
+                room = self.room_to_read();
+            }
         }
         self.again = true;
     }
 
-    /// Whether the machine wants to read. Raw has no window: its driver stops when too much waits to
-    /// be taken, and the peer's silence then says nothing.
-    fn may_read(&mut self) -> bool {
-        if self.read_out || !self.machine.reads() {
-            return false;
+    /// How many bytes may be read. A session has its window for that. Raw has none: its driver stops when
+    /// too much waits to be taken, and the peer's silence then says nothing.
+    fn room_to_read(&mut self) -> usize {
+        let session = self.machine.codec().is_none_or(|codec| codec.has_session());
+        if session || self.link.is_none() {
+            return usize::MAX;
         }
-        let raw = self.machine.codec().is_some_and(|codec| !codec.has_session());
-        let full = raw && lock(&self.shared.delivery).held() >= self.shared.config.window;
-        if full != self.suspended {
-            self.suspended = full;
-            self.tell(Input::Suspended(full));
+        let held = lock(&self.shared.delivery).held();
+        let room = self.shared.config.window.saturating_sub(held);
+        if (room == 0) != self.suspended {
+            self.suspended = room == 0;
+            self.tell(Input::Suspended(self.suspended));
         }
-        !full
+        room
     }
 
     /// A failed write ends the link once all that the peer had sent is read: its close may be there.

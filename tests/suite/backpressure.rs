@@ -13,6 +13,7 @@ behaviours![
     both_ends_may_stop_reading_at_once,
     a_stalled_reader_delays_nobody_else,
     try_send_says_when_there_is_no_room,
+    try_send_does_not_overtake_those_who_wait,
     a_volatile_message_is_dropped_where_another_would_wait,
 ];
 
@@ -149,6 +150,17 @@ async fn try_send_says_when_there_is_no_room(stage: Stage) {
         assert_eq!(number(&stage.message(&connection).await), n);
     }
     stage.until("there is room again", || guest.try_send("more").is_ok()).await;
+}
+
+async fn try_send_does_not_overtake_those_who_wait(stage: Stage) {
+    let Pair { connection, guest, .. } = small_pair(&stage).await;
+    let accepted = flood!(stage, guest);
+    assert_eq!(number(&stage.message(&connection).await), 0);
+    settles(&stage, &guest, &accepted).await;
+    // There is room for so small a message, and none for the next one in line.
+    assert!(guest.queued() + 100 < QUEUE);
+    assert!(matches!(guest.try_send("tiny"), Err(SendError::Full { .. })));
+    arrives(&stage, &connection, 1).await;
 }
 
 async fn a_volatile_message_is_dropped_where_another_would_wait(stage: Stage) {

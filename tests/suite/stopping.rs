@@ -42,7 +42,7 @@ async fn r33_a_client_that_is_stopped_comes_back_when_it_runs_again(stage: Stage
     assert_eq!(connection.status(), Status::Connecting);
     stage.run(&server).await;
     stage.until("it is back", || connection.is_connected() && server.count() == 1).await;
-    assert!(journal.has("connect"));
+    stage.reads(&journal, "connect").await;
 }
 
 async fn r33_a_stop_refuses_new_clients(stage: Stage) {

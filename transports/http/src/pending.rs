@@ -21,7 +21,7 @@ use moorline_core::{Net, Peer, TransportError, TransportErrorKind};
 
 use crate::io::Io;
 use crate::route::{Answer, Route, refusal};
-use crate::settings::Settings;
+use crate::settings::{MAX_HEADERS, Settings};
 
 /// hyper's least buffer.
 const MIN_BUFFER: usize = 8192;
@@ -75,9 +75,12 @@ impl<N: Net> HttpPending<N> {
         let Self { stream, address, settings, net: _ } = self;
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
-            .max_headers(settings.max_headers)
             .max_header_size(settings.max_header_bytes)
             .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER));
+        // hyper's own number needs no memory of the heap's.
+        if settings.max_headers != MAX_HEADERS {
+            http.max_headers(settings.max_headers);
+        }
         let once = Once { route, settings, outcome: Cell::new(Outcome::Nothing) };
         let connection = http.serve_connection(Io(stream), once);
         let mut parts = connection.without_shutdown().await.map_err(failure)?;
@@ -90,6 +93,8 @@ impl<N: Net> HttpPending<N> {
                 address,
             }),
             Outcome::Refused(status) => {
+                #[cfg(feature = "tracing")]
+                tracing::debug!(%address, %status, "refused");
                 // Whether the peer still hears of it is its own affair.
                 let _ = poll_fn(|context| Pin::new(&mut parts.io.0).poll_close(context)).await;
                 Err(TransportError::refused(format!("answered with {status}")))

@@ -7,7 +7,7 @@ use crate::origin::Origins;
 /// The bytes of a request's head by default: browsers send cookies of up to 4 KiB each, and other servers take as much.
 pub(crate) const MAX_HEADER_BYTES: usize = 16 * 1024;
 
-/// The headers of a request by default: browsers send about 20, proxies add a few.
+/// The headers of a request by default: browsers send about 20, proxies add a few. It is hyper's own default, too.
 pub(crate) const MAX_HEADERS: usize = 100;
 
 /// The time for a request by default: a slow phone needs a second or two.

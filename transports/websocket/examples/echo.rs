@@ -258,7 +258,7 @@ async fn serve_tungstenite(name: &str) -> Result<(), Failure> {
                 for _ in 1..64 {
                     match futures_util::FutureExt::now_or_never(socket.next()) {
                         Some(Some(Ok(message))) if message.is_binary() => {
-                            socket.feed(message).await?
+                            socket.feed(message).await?;
                         }
                         _ => break,
                     }

@@ -39,6 +39,7 @@
 //! | [`WebSocketAcceptor`] | the server's side, an [`Acceptor`](moorline_core::Acceptor) |
 //! | [`HttpDoor`] | its listening socket, and what it lets in: path, origins, limits |
 //! | [`WebSocketSender`], [`WebSocketReceiver`] | the halves of a link, the same on both sides |
+//! | `adopt` (feature `adopt`) | halves over a socket that tokio-tungstenite or async-tungstenite has opened |
 //!
 //! # What is spoken
 //!
@@ -49,6 +50,8 @@
 
 mod acceptor;
 mod address;
+#[cfg(feature = "adopt")]
+pub mod adopt;
 mod client_handshake;
 mod close;
 mod decoder;

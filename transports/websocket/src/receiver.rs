@@ -13,7 +13,7 @@ use moorline_core::{CloseFrame, Incoming, Receiver, TransportError};
 
 use crate::decoder::{Decoder, Item, Step, Violation, frame};
 use crate::link::{Link, Side};
-use crate::scratch;
+use crate::{scratch, trace};
 
 /// How much is read and thrown away after a violation, so that the close that tells of it is not overtaken by a reset.
 const LINGER: usize = 1 << 20;
@@ -176,6 +176,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
 
     fn refuse(&mut self, violation: Violation) {
         let Violation { code, kind, what } = violation;
+        trace::debug!(code, what, "the peer broke the protocol");
         self.link.lock().outbox.close(CloseFrame::new(code, what));
         self.rest = BytesMut::new();
         self.ending = Some(Err(TransportError::new(kind, what)));

@@ -9,8 +9,11 @@ use moorline_tokio::Tokio;
 use moorline_websocket::WebSocket;
 use support::*;
 
+/// Frames by their first bytes and payloads.
+type Input<'a> = &'a [(u8, &'a [u8])];
+
 /// Both ends refuse this input with this code.
-async fn refuses(name: &str, code: u16, kind: TransportErrorKind, input: &[(u8, &[u8])]) {
+async fn refuses(name: &str, code: u16, kind: TransportErrorKind, input: Input<'_>) {
     for (mut raw, mut end) in [Raw::client().await, Raw::server().await] {
         for (first, payload) in input {
             raw.send(*first, payload).await;
@@ -27,7 +30,7 @@ async fn refuses(name: &str, code: u16, kind: TransportErrorKind, input: &[(u8, 
 #[tokio::test]
 async fn forbidden_frames_are_1002() {
     let long = bytes(126);
-    let cases: [(&str, &[(u8, &[u8])]); 14] = [
+    let cases: [(&str, Input<'_>); 14] = [
         ("opcode 3", &[(LAST | 3, b"")]),
         ("opcode 7", &[(LAST | 7, b"x")]),
         ("opcode 11", &[(LAST | 11, b"")]),

@@ -145,10 +145,10 @@ pub(crate) struct Setup {
     /// Whether the connection is open before the first step.
     pub(crate) open: bool,
     /// Binary, JSON or raw.
-    codec: usize,
-    reconnect: bool,
-    retry_first: bool,
-    attempts: Option<u32>,
+    pub(crate) codec: usize,
+    pub(crate) reconnect: bool,
+    pub(crate) retry_first: bool,
+    pub(crate) attempts: Option<u32>,
     pub(crate) heartbeat: bool,
 }
 

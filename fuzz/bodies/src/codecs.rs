@@ -1,0 +1,99 @@
+//! The decoders of the codecs with a session.
+
+use bytes::Bytes;
+use moorline_core::wire::{Binary, Codec, Hello, Json, Packet, Ready};
+use moorline_core::{Data, Frame};
+
+/// Decodes as binary. What is a packet is encoded and decoded again, in JSON too where that can say it.
+pub fn binary_decoder(data: &[u8]) {
+    let frame = Frame::binary(Bytes::copy_from_slice(data));
+    assert!(Json.decode(frame.clone()).is_err(), "JSON is text");
+    let Ok(packet) = Binary.decode(frame.clone()) else { return };
+    assert!(content(&packet) <= data.len(), "more came out than went in");
+    let encoded = Binary.encode(packet.clone()).expect("a packet that was decoded");
+    assert!(encoded.len() <= data.len(), "there is one shortest form");
+    if is_the_only_form(&packet) {
+        assert_eq!(encoded.payload(), frame.payload(), "there is one form");
+    }
+    assert_eq!(Binary.decode(encoded).as_ref(), Ok(&packet));
+
+    // JSON has smaller numbers, checks texts, and loses white space.
+    if let Ok(json) = Json.encode(packet.clone()) {
+        assert_eq!(Json.decode(json).map(trimmed), Ok(trimmed(packet)));
+    }
+}
+
+/// Decodes as JSON. What is a packet is encoded and decoded again, in binary too.
+pub fn json_decoder(data: &[u8]) {
+    let frame = Frame::Text(Bytes::copy_from_slice(data));
+    assert!(Binary.decode(frame.clone()).is_err(), "binary is not text");
+    let Ok(packet) = Json.decode(frame.clone()) else { return };
+    assert!(content(&packet) <= data.len(), "more came out than went in");
+    assert!(Json.claims(&frame) || data[0].is_ascii_whitespace(), "it is an object");
+    let encoded = Json.encode(packet.clone()).expect("a packet that was decoded");
+    assert!(encoded.as_text().is_some(), "it is text");
+    assert!(Json.claims(&encoded), "it is an object");
+    assert_eq!(Json.decode(encoded).as_ref(), Ok(&packet));
+    let binary = Binary.encode(packet.clone()).expect("binary says all that JSON does");
+    assert_eq!(Binary.decode(binary), Ok(packet));
+}
+
+/// The bytes that a packet holds.
+fn content(packet: &Packet) -> usize {
+    let pairs = |pairs: &[(String, String)]| -> usize {
+        pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    match packet {
+        Packet::Hello(hello) => {
+            let Hello { room, auth, query, resume, .. } = &**hello;
+            room.as_ref().map_or(0, String::len)
+                + auth.as_ref().map_or(0, Bytes::len)
+                + pairs(query)
+                + resume.as_ref().map_or(0, |resume| resume.session.len() + 16)
+        }
+        Packet::Ready(ready) => {
+            let Ready { id, properties, session, .. } = &**ready;
+            id.as_str().len()
+                + pairs(properties)
+                + session.as_ref().map_or(0, |session| session.id.len() + 16)
+        }
+        Packet::Message(message) => {
+            let name = |name: Option<&str>| name.map_or(0, str::len);
+            message.bytes().len()
+                + name(message.channel.as_deref())
+                + name(message.event.as_deref())
+        }
+        Packet::Error(error) => {
+            error.code.len() + error.message.len() + error.details.as_ref().map_or(0, Bytes::len)
+        }
+        Packet::Close(close) => close.reason.len(),
+        _ => 0,
+    }
+}
+
+/// Whether binary has but one way to write it: hello and ready may have extensions, and times are capped.
+const fn is_the_only_form(packet: &Packet) -> bool {
+    matches!(
+        packet,
+        Packet::Message(_) | Packet::Ack(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Error(_)
+    )
+}
+
+/// The packet without the white space around its JSON.
+fn trimmed(mut packet: Packet) -> Packet {
+    let trim = |json: &mut Bytes| {
+        let value = json.trim_ascii();
+        *json = json.slice_ref(value);
+    };
+    match &mut packet {
+        Packet::Hello(hello) => hello.auth.iter_mut().for_each(trim),
+        Packet::Error(error) => error.details.iter_mut().for_each(trim),
+        Packet::Message(message) => {
+            if let Data::Json(json) = &mut message.data {
+                trim(json);
+            }
+        }
+        _ => {}
+    }
+    packet
+}
