@@ -60,6 +60,8 @@ pub(crate) struct Item {
     /// The link that it came over: a later one does not acknowledge it.
     link: u64,
     arrived: Time,
+    /// An event stream has seen it.
+    streamed: bool,
 }
 
 /// Something for the listeners' task.
@@ -168,19 +170,32 @@ impl Delivery {
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
         self.arrivals += 1;
-        let item =
-            Item { message, number: self.arrivals, cost, numbered, link: self.link, arrived: now };
+        let (number, link) = (self.arrivals, self.link);
+        let item = Item { message, number, cost, numbered, link, arrived: now, streamed };
         self.held += cost;
         if self.registry.hear_message(&item.message) {
             self.push_job(Job::Message(item), wakes);
-        } else if self.has_reader || (!streamed && self.unheard == 0) {
+        } else if self.has_reader || streamed || self.unheard == 0 {
             self.inbox.push_back(item);
             // With more than one in it, the first reader is awake already.
             if self.inbox.len() == 1 {
                 wakes.extend(self.readers.first());
             }
+            self.forget_streamed();
         } else {
-            self.unheard += u64::from(!streamed);
+            self.unheard += 1;
+            self.count_taken(&item);
+        }
+    }
+
+    /// Messages that a stream has seen wait for a reader too, but not in more than half of the window: an
+    /// application that reads streams alone does not stall its peer.
+    fn forget_streamed(&mut self) {
+        while !self.has_reader && self.held * 2 > self.window {
+            let Some(item) = self.inbox.pop_front() else { return };
+            if !item.streamed {
+                return self.inbox.push_front(item);
+            }
             self.count_taken(&item);
         }
     }
@@ -198,7 +213,7 @@ impl Delivery {
         let before = self.unheard;
         while self.expiry(config) <= now {
             let Some(item) = self.inbox.pop_front() else { break };
-            self.unheard += 1;
+            self.unheard += u64::from(!item.streamed);
             self.count_taken(&item);
         }
         if before == 0 && self.unheard > 0 {
@@ -276,15 +291,15 @@ impl Delivery {
         }
     }
 
-    /// Adds a listener, and gives it what has been waiting for one. Whether the caller has to start the
-    /// listeners' task.
+    /// Adds a listener, and gives it what has been waiting for one, also after the connection's end. Whether
+    /// the caller has to start the listeners' task, which also lets go of the listeners at the end.
     pub(crate) fn add_listener(
         &mut self,
         callback: Callback,
         once: bool,
         wakes: &mut Vec<Waker>,
     ) -> (Token, bool) {
-        let start = matches!(self.worker, Worker::None) && !self.ended;
+        let start = matches!(self.worker, Worker::None);
         if start {
             self.worker = Worker::Busy;
         }
@@ -376,7 +391,10 @@ impl Delivery {
                     (event, None)
                 }
                 Some(Job::Message(item)) => (Event::Message(item.message.clone()), Some(item)),
-                None if self.ended => return Err(()),
+                None if self.ended => {
+                    self.worker = Worker::None;
+                    return Err(());
+                }
                 None => {
                     self.jobs.shrink_to(4);
                     self.worker = Worker::Idle(waker.clone());

@@ -22,9 +22,9 @@ const MAX_EVENTS: usize = 1024;
 /// [`Event::Lagged`] in the place of those that were dropped. It ends when the connection's last handle is
 /// gone, or a server's connection has ended.
 ///
-/// It is for watching. A message that neither a listener nor [`next_message`](crate::Handle::next_message) wants
-/// counts as taken once such a stream has it, and may then be dropped from it: read messages with
-/// [`messages`](crate::Handle::messages).
+/// It is for watching: a message in it is not taken by that, and waits for a listener or
+/// [`next_message`](crate::Handle::next_message) as any other. Only when nobody has ever asked for messages does it
+/// go, without a warning, after 30 s or when half of the window is full.
 #[must_use = "a stream does nothing unless it is read"]
 pub struct Events(pub(crate) Arc<Mutex<EventQueue>>);
 

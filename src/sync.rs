@@ -20,6 +20,11 @@ pub(crate) struct WaitList {
 }
 
 impl WaitList {
+    /// All who wait, to be woken once the lock is released: for those of [`wait_for`].
+    pub(crate) fn all(&self) -> Vec<Waker> {
+        self.waiting.iter().map(|(_, waker)| waker.clone()).collect()
+    }
+
     /// The first in line, to be woken once the lock is released. It passes the turn on by itself.
     pub(crate) fn first(&self) -> Option<Waker> {
         self.waiting.front().map(|(_, waker)| waker.clone())
@@ -46,22 +51,28 @@ impl WaitList {
     }
 }
 
-/// Waits until `ready` gives a value. Whoever changes the state so that it might wakes
-/// [`WaitList::first`].
+/// Waits in line until `ready` gives a value; who came first is asked first. Whoever changes the state so
+/// that it might wakes [`WaitList::first`].
 ///
 /// # Cancel safety
 ///
 /// A future that is dropped leaves the line and passes its turn on.
-pub(crate) fn wait_until<'a, S, T, L, R>(
-    mutex: &'a Mutex<S>,
-    list: L,
-    ready: R,
-) -> WaitUntil<'a, S, L, R>
+pub(crate) fn wait_until<S, T, L, R>(mutex: &Mutex<S>, list: L, ready: R) -> WaitUntil<'_, S, L, R>
 where
     L: Fn(&mut S) -> &mut WaitList,
     R: FnMut(&mut S) -> Option<T> + Unpin,
 {
-    WaitUntil { mutex, list, ready, ticket: None }
+    WaitUntil { mutex, list, ready, ticket: None, in_line: true }
+}
+
+/// [`wait_until`] without a line, for waits for different things. Whoever changes the state wakes
+/// [`WaitList::all`].
+pub(crate) fn wait_for<S, T, L, R>(mutex: &Mutex<S>, list: L, ready: R) -> WaitUntil<'_, S, L, R>
+where
+    L: Fn(&mut S) -> &mut WaitList,
+    R: FnMut(&mut S) -> Option<T> + Unpin,
+{
+    WaitUntil { mutex, list, ready, ticket: None, in_line: false }
 }
 
 /// See [`wait_until`].
@@ -70,6 +81,7 @@ pub(crate) struct WaitUntil<'a, S, L: Fn(&mut S) -> &mut WaitList, R> {
     list: L,
     ready: R,
     ticket: Option<u64>,
+    in_line: bool,
 }
 
 impl<S, T, L, R> Future for WaitUntil<'_, S, L, R>
@@ -84,6 +96,7 @@ where
         let mut state = lock(this.mutex);
         let list = (this.list)(&mut state);
         let first = match this.ticket {
+            _ if !this.in_line => true,
             None => list.is_empty(),
             Some(ticket) => list.waiting.front().is_some_and(|(front, _)| *front == ticket),
         };

@@ -8,7 +8,7 @@ use crate::{Client, Server};
 
 impl Client {
     /// A client of a WebSocket address, on the current tokio runtime, all else by default. For more, give
-    /// [`Client::builder`] a [`WebSocket`](crate::WebSocket).
+    /// [`Client::builder`] a [`WebSocket`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -34,7 +34,7 @@ impl Client {
 impl Server {
     /// A server of WebSockets at `address` (`"127.0.0.1:8080"`; port 0 is any free one), on any path, on the
     /// current tokio runtime, all else by default. It listens when it is [`run`](Self::run). For more, give
-    /// [`Server::builder`] a [`WebSocketAcceptor`](crate::WebSocketAcceptor).
+    /// [`Server::builder`] a [`WebSocketAcceptor`].
     ///
     /// # Errors
     ///

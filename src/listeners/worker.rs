@@ -30,6 +30,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             shared.wake_driver();
         }
     }
+    // A listener may hold the connection that holds it. Bound to a name: dropped after the lock.
+    let _over = lock(&shared.delivery).registry().remove(|_, _| true);
 }
 
 async fn next_call(shared: &Shared, called: &mut Vec<Arc<Callback>>) -> Option<Call> {

@@ -27,9 +27,9 @@ pub use moorline_core::machine::Refusal;
 
 use self::hooks::Hooks;
 use self::registry::Registry;
-use self::run::Life;
+use self::run::{Life, Run};
 use crate::listeners::Outcome;
-use crate::{Disconnect, ErrorEvent, Message, RunError, SendError, StopError};
+use crate::{Disconnect, ErrorEvent, Message, Origin, RunError, SendError, StopError};
 
 /// Takes connections in. Cheap to clone; all clones are one server.
 ///
@@ -117,7 +117,31 @@ impl Server {
     /// Dropped, it stops listening and tells every client to come back, as `stop` does, without
     /// waiting for them.
     pub async fn run(&self) -> Result<(), RunError> {
-        run::run(&self.core).await
+        Run::begin(&self.core).await?.serve().await
+    }
+
+    /// [`run`](Self::run) in a task of its own; resolves as soon as it listens, so that
+    /// [`local_address`](Self::local_address) is known and clients can connect. It runs until
+    /// [`stop`](Self::stop), whatever becomes of the handles.
+    ///
+    /// # Errors
+    ///
+    /// As `run`, when it cannot begin. Later failures go to [`on_error`](Self::on_error).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it is ready, it does not run.
+    pub async fn start(&self) -> Result<(), RunError> {
+        let run = Run::begin(&self.core).await?;
+        let core = self.core.clone();
+        let task = async move {
+            if let Err(error) = run.serve().await {
+                let error = ErrorEvent::new(Origin::Transport, "listen_failed", error.to_string());
+                core.hooks.error(&core.runtime, error);
+            }
+        };
+        self.core.runtime.spawn("server", Box::pin(task));
+        Ok(())
     }
 
     /// Stops: refuses new links, closes every client with 1012 (it comes back by itself, after a time of

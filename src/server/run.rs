@@ -16,7 +16,7 @@ use super::registry::Handshake;
 use super::role::ServerRole;
 use crate::driver::Driver;
 use crate::shared::{Command, Shared};
-use crate::sync::{WaitList, lock, wait_until};
+use crate::sync::{WaitList, lock, wait_for};
 use crate::{ErrorEvent, Origin, RunError, StopError};
 
 /// How long to wait when no link can be taken in for now: out of descriptors, say. Long enough for some to
@@ -77,13 +77,13 @@ impl Life {
         let mut state = lock(&self.state);
         state.phase = phase;
         state.address = address;
-        let waker = state.changed.first();
+        let wakers = state.changed.all();
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     async fn wait(&self, wanted: impl Fn(&State) -> bool + Unpin) {
-        wait_until(&self.state, |state| &mut state.changed, |state| wanted(state).then_some(()))
+        wait_for(&self.state, |state| &mut state.changed, |state| wanted(state).then_some(()))
             .await;
     }
 
@@ -104,13 +104,45 @@ impl Life {
     }
 }
 
-/// One run. Dropped, it closes the door and hands it back for the next.
-struct Run<'a> {
-    core: &'a Arc<Core>,
+/// One run, which listens. Dropped, it closes the door and hands it back for the next.
+pub(super) struct Run {
+    core: Arc<Core>,
     door: Option<Box<dyn Door>>,
 }
 
-impl Drop for Run<'_> {
+impl Run {
+    /// Listens.
+    pub(super) async fn begin(core: &Arc<Core>) -> Result<Self, RunError> {
+        let mut run = Self { core: core.clone(), door: Some(core.life.start()?) };
+        let door = run.door.as_mut().expect("a run has its door until it is dropped");
+        door.listen().await.map_err(RunError::Listen)?;
+        let address = door.local_address();
+        core.life.enter(Phase::Running, address);
+        Ok(run)
+    }
+
+    /// Takes links in until the server is stopped.
+    pub(super) async fn serve(mut self) -> Result<(), RunError> {
+        let core = self.core.clone();
+        let door = self.door.as_mut().expect("a run has its door until it is dropped");
+        let result = {
+            // Not only `Stopping`: a stop may be over before this is polled again.
+            let stopping = pin!(core.life.wait(|state| state.phase != Phase::Running));
+            let accepting = pin!(accept_all(&core, door.as_mut()));
+            match select(stopping, accepting).await {
+                Either::Left(((), _)) => Ok(()),
+                Either::Right((error, _)) => Err(error),
+            }
+        };
+        drop(self);
+        if result.is_ok() {
+            core.life.wait(|state| state.phase != Phase::Stopping).await;
+        }
+        result
+    }
+}
+
+impl Drop for Run {
     fn drop(&mut self) {
         let Some(mut door) = self.door.take() else { return };
         door.close();
@@ -122,34 +154,13 @@ impl Drop for Run<'_> {
             state.phase = Phase::Idle;
             state.address = None;
         }
-        let waker = state.changed.first();
+        let wakers = state.changed.all();
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
         if alone {
-            close_all(self.core);
+            close_all(&self.core);
         }
     }
-}
-
-pub(super) async fn run(core: &Arc<Core>) -> Result<(), RunError> {
-    let mut run = Run { core, door: Some(core.life.start()?) };
-    let door = run.door.as_mut().expect("a run has its door until it is dropped");
-    door.listen().await.map_err(RunError::Listen)?;
-    core.life.enter(Phase::Running, door.local_address());
-    let result = {
-        // Not only `Stopping`: a stop may be over before this is polled again.
-        let stopping = pin!(core.life.wait(|state| state.phase != Phase::Running));
-        let accepting = pin!(accept_all(core, door.as_mut()));
-        match select(stopping, accepting).await {
-            Either::Left(((), _)) => Ok(()),
-            Either::Right((error, _)) => Err(error),
-        }
-    };
-    drop(run);
-    if result.is_ok() {
-        core.life.wait(|state| state.phase != Phase::Stopping).await;
-    }
-    result
 }
 
 /// Takes links in until it cannot any more.
@@ -209,9 +220,9 @@ pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
             return Err(StopError::NotRunning);
         }
         state.phase = Phase::Stopping;
-        let waker = state.changed.first();
+        let wakers = state.changed.all();
         drop(state);
-        waker.into_iter().for_each(Waker::wake);
+        wakers.into_iter().for_each(Waker::wake);
     }
     let _idle_at_the_end = Idle(core);
     let connections = close_all(core);

@@ -33,6 +33,8 @@
 //! It costs more than [`WebSocket`](crate::WebSocket): the buffers are tungstenite's, and a write buffer that has grown stays
 //! as it is. Open the socket with [`config`], and payloads above 16 KiB go out as fragments, so that it does not grow far.
 
+mod meaning;
+
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -44,13 +46,12 @@ use futures_util::{Sink, Stream};
 use moorline_core::{
     CloseFrame, Frame, Incoming, Receiver, Sender, TransportError, TransportErrorKind,
 };
-use tungstenite::error::{CapacityError, ProtocolError};
+use tungstenite::protocol::WebSocketConfig;
 use tungstenite::protocol::frame::Frame as Fragment;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
-use tungstenite::protocol::{CloseFrame as Close, WebSocketConfig};
 use tungstenite::{Error, Message, Utf8Bytes};
 
-use crate::close::{BAD_TEXT, NO_STATUS, PROTOCOL, TOO_LARGE, is_allowed};
+use self::meaning::{close_code, ended, failure, outgoing, received};
 
 /// tungstenite's read buffer: it is zeroed and held for each connection.
 const READ_BUFFER: usize = 4096;
@@ -199,7 +200,7 @@ impl<T> fmt::Debug for AdoptedSender<T> {
 }
 
 /// The half of an adopted socket that receives. As [`WebSocketReceiver`](crate::WebSocketReceiver); its limit is the
-/// socket's own [configuration](config).
+/// socket's own [configuration](config), and a ping is answered when `receive` is called again.
 pub struct AdoptedReceiver<T> {
     socket: Shared<T>,
     ending: Option<Result<CloseFrame, TransportError>>,
@@ -264,50 +265,4 @@ impl<T> fmt::Debug for AdoptedReceiver<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AdoptedReceiver").finish_non_exhaustive()
     }
-}
-
-/// The end of a socket that nothing more can be read from.
-fn ended(error: Error) -> Received {
-    match error {
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ok(None),
-        error => Err(failure(error)),
-    }
-}
-
-fn outgoing(close: CloseFrame) -> Option<Close> {
-    let close = CloseFrame::new(close.code, close.reason);
-    is_allowed(close.code).then(|| Close { code: close.code.into(), reason: close.reason.into() })
-}
-
-fn received(close: Option<Close>) -> CloseFrame {
-    match close {
-        Some(close) => CloseFrame::new(close.code.into(), close.reason.as_str()),
-        None => CloseFrame::new(NO_STATUS, ""),
-    }
-}
-
-/// The code that tells the peer; `None` where it has done nothing wrong, or has gone.
-fn close_code(error: &Error) -> Option<u16> {
-    match error {
-        Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
-        Error::Protocol(_) => Some(PROTOCOL),
-        Error::Utf8(_) => Some(BAD_TEXT),
-        Error::Capacity(CapacityError::MessageTooLong { .. }) => Some(TOO_LARGE),
-        _ => None,
-    }
-}
-
-fn failure(error: Error) -> TransportError {
-    let kind = match error {
-        Error::Io(error) => return error.into(),
-        Error::ConnectionClosed
-        | Error::AlreadyClosed
-        | Error::Protocol(ProtocolError::SendAfterClosing) => TransportErrorKind::Closed,
-        Error::Capacity(_) | Error::WriteBufferFull(_) => TransportErrorKind::TooLarge,
-        Error::Protocol(_) | Error::Utf8(_) => TransportErrorKind::Protocol,
-        _ => TransportErrorKind::Broken,
-    };
-    TransportError::new(kind, error.to_string()).with_source(error)
 }

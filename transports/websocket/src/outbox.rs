@@ -19,11 +19,11 @@ use crate::mask;
 /// fill a socket's own buffer.
 const HIGH_WATER: usize = 128 * 1024;
 
-/// Payloads from this on are not copied together with others: a server's are written from where they lie, a client's are
-/// masked piece by piece. Below it a copy costs less than one more slice in a write.
+/// A server's payloads from this on are written from where they lie. Below it a copy together with others costs less than
+/// one more slice in a write.
 const LARGE: usize = 4 * 1024;
 
-/// How much of a client's large payload is masked at once.
+/// A client's payloads from this on are masked piece by piece, each of this size.
 const PIECE: usize = 64 * 1024;
 
 /// The most slices in one write.
@@ -97,7 +97,11 @@ impl Outbox {
     /// Takes a message in. Only when it [has room](Self::has_room).
     pub(crate) fn push(&mut self, text: bool, payload: Bytes) {
         let opcode = OpCode::Data(if text { Data::Text } else { Data::Binary });
-        if payload.len() < LARGE {
+        let large = match self.role {
+            Role::Server => LARGE,
+            Role::Client => PIECE,
+        };
+        if payload.len() < large {
             self.push_whole(opcode, &payload);
         } else {
             let mask = self.push_header(opcode, payload.len(), 0).map(|key| (key, 0));

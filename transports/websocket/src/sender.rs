@@ -12,10 +12,10 @@ use crate::link::{Link, Shared, Side};
 
 /// The half of a WebSocket that sends.
 ///
-/// Frames are held back until a [`flush`](Sender::flush), up to 64 KiB; beyond it they are written at once, and a send
-/// waits while the socket takes no more. Each is one message in one frame; a payload above 16 KiB is not copied (a server's)
-/// or is masked piece by piece (a client's), so that memory is bounded by these 64 KiB and one payload. Text is not checked
-/// here: a peer closes with 1007 on what is not UTF-8.
+/// Frames are held back until a [`flush`](Sender::flush), up to 128 KiB; beyond it they are written at once, and a send
+/// waits while the socket takes no more. Each is one message in one frame. A server's payload from 4 KiB on is not copied, a
+/// client's from 64 KiB on is masked piece by piece, so that what waits is bounded by these 128 KiB and one payload. Text is
+/// not checked here: a peer closes with 1007 on what is not UTF-8.
 ///
 /// A [`close`](Sender::close) whose code may not be sent (1005, 1006, 1015 and unassigned ones: RFC 6455, section 7.4) is
 /// sent without a code. The socket is closed when both halves are dropped.
