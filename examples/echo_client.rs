@@ -8,7 +8,9 @@
 
 use std::error::Error;
 
-use moorline::{Binary, Client, Codec, Connection, Json, Raw, Tokio, WebSocket, event};
+use moorline::{
+    Binary, Client, Codec, ConnectError, Connection, Json, Raw, Tokio, WebSocket, event,
+};
 use tokio::sync::mpsc;
 
 const USAGE: &str = "\
@@ -30,7 +32,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (ends, mut end) = mpsc::unbounded_channel();
     connection.on_disconnect(move |end| drop(ends.send(end)));
 
-    connection.connect().await?;
+    match connection.connect().await {
+        // A server may close as soon as it is open: that is an end like any other.
+        Ok(()) | Err(ConnectError::Disconnected) => {}
+        Err(error) => return Err(error.into()),
+    }
     while let Some(message) = connection.next_message().await {
         if connection.send(message).await.is_err() {
             // The connection is lost; why comes below.

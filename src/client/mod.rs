@@ -67,9 +67,10 @@ impl Client {
         Ok(connection)
     }
 
-    /// Begins to open a connection, and gives its handle at once: for listeners that must hear
-    /// everything from the start. Its outcome comes as events, and from
-    /// [`opened`](Connection::opened).
+    /// Begins to open a connection, and gives its handle at once. Its outcome comes as events, and from
+    /// [`opened`](Connection::opened). Messages wait for their first listener; events do not: for listeners
+    /// that must hear those from the start, take a [`closed`](Self::closed) connection, add them, and
+    /// [`open`](Connection::open) it.
     #[must_use = "dropping the only handle closes the connection"]
     pub fn start(&self) -> Connection {
         let connection = self.closed();

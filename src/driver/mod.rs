@@ -412,11 +412,7 @@ impl<R: Role> Driver<R> {
     }
 
     fn closed(&mut self, failure: Option<Failure>) {
-        let failure = match failure {
-            Some(failure) if failure.code == "disconnected" => ConnectError::Disconnected,
-            Some(failure) => failure.into(),
-            None => ConnectError::Disconnected,
-        };
+        let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
         let mut state = lock(&self.shared.state);
         state.failure = Some(failure);
         self.wakes.extend(state.openers.first());

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline_core::machine::Outgoing;
-use moorline_core::wire::Packet;
+use moorline_core::wire::{EncodeError, Packet};
 use moorline_core::{Config, ConnectionId, Frame, Runtime};
 
 pub use self::admission::{Admission, Authenticator, Visitor};
@@ -100,8 +100,8 @@ struct Limits {
 pub struct Emitted {
     /// Connections that it was accepted for.
     pub sent: usize,
-    /// Connections that it was not sent to: their queue was full, the message too large for them, or
-    /// they were just closing.
+    /// Connections that it was not sent to: their queue was full, the message too large for them or
+    /// not to be said in their codec, or they were just closing.
     pub skipped: usize,
 }
 
@@ -228,29 +228,33 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When a codec in use cannot write the message.
+    /// When it reached nobody and a codec in use cannot write it.
     pub fn emit(&self, message: impl Into<Message>) -> Result<Emitted, SendError> {
         let message = message.into();
         let class = message.class;
         let packet = Packet::Message(message);
-        let mut encoded: Vec<(&'static str, Frame)> = Vec::new();
+        let mut encoded: Vec<(&'static str, Result<Frame, EncodeError>)> = Vec::new();
         let mut emitted = Emitted::default();
         for connection in self.connections() {
             let Some(codec) = connection.codec() else { continue };
-            let frame = match encoded.iter().find(|(name, _)| *name == codec.name()) {
+            let known = encoded.iter().find(|(name, _)| *name == codec.name());
+            let frame = match known {
                 Some((_, frame)) => frame.clone(),
                 None => {
-                    let frame = codec.encode(packet.clone())?;
+                    let frame = codec.encode(packet.clone());
                     encoded.push((codec.name(), frame.clone()));
                     frame
                 }
             };
-            match connection.try_send_encoded(Outgoing { frame, class }) {
-                Ok(()) => emitted.sent += 1,
-                Err(_) => emitted.skipped += 1,
-            }
+            let sent = frame
+                .is_ok_and(|frame| connection.try_send_encoded(Outgoing { frame, class }).is_ok());
+            emitted.sent += usize::from(sent);
+            emitted.skipped += usize::from(!sent);
         }
-        Ok(emitted)
+        match encoded.into_iter().find_map(|(_, frame)| frame.err()) {
+            Some(error) if emitted.sent == 0 => Err(error.into()),
+            _ => Ok(emitted),
+        }
     }
 
     /// Where it listens; `None` while it does not run, or where its transport has no addresses.

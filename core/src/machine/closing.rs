@@ -1,7 +1,7 @@
 //! How a connection ends.
 
 use super::backoff::{Asked, Outage};
-use super::{Failure, Loss, Machine, Output, State};
+use super::{Loss, Machine, Output, State};
 use crate::wire::{Close, ErrorPacket};
 use crate::{CloseFrame, Disconnect, ErrorEvent, Event, Origin, Reason, Side, Time};
 
@@ -93,8 +93,7 @@ impl Machine {
         self.outputs.push_back(Output::DropLink);
         self.control = Default::default();
         self.state = State::Closed;
-        let failure = Failure::for_good("disconnected", "disconnect was called");
-        self.outputs.push_back(Output::Closed(Some(failure)));
+        self.outputs.push_back(Output::Closed(None));
     }
 
     /// A server's: closes a link that never was let in.

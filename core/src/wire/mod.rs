@@ -13,6 +13,7 @@ mod packet;
 mod raw;
 
 use std::fmt::Debug;
+use std::sync::Arc;
 
 pub use binary::Binary;
 pub use json::Json;
@@ -91,6 +92,32 @@ pub trait Codec: Debug + Send + Sync + 'static {
     ///
     /// When the frame is not a packet of this version.
     fn decode(&self, frame: Frame) -> Result<Packet, DecodeError>;
+}
+
+impl<C: Codec + ?Sized> Codec for Arc<C> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        (**self).protocol()
+    }
+
+    fn claims(&self, first: &Frame) -> bool {
+        (**self).claims(first)
+    }
+
+    fn has_session(&self) -> bool {
+        (**self).has_session()
+    }
+
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
+        (**self).encode(packet)
+    }
+
+    fn decode(&self, frame: Frame) -> Result<Packet, DecodeError> {
+        (**self).decode(frame)
+    }
 }
 
 /// A packet that a codec cannot write.

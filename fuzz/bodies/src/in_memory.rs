@@ -97,6 +97,11 @@ impl World {
         std::mem::take(&mut self.lock().outgoing)
     }
 
+    /// Whether the socket takes all at once.
+    pub(crate) fn is_roomy(&self) -> bool {
+        self.lock().room.is_none()
+    }
+
     /// Whether the socket was dropped.
     pub(crate) fn is_dropped(&self) -> bool {
         self.lock().dropped
