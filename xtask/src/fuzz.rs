@@ -70,8 +70,7 @@ fn targets() -> Result<Vec<String>, String> {
     let dir = root().join("fuzz/fuzz_targets");
     let entries = fs::read_dir(&dir).map_err(|error| format!("fuzz/fuzz_targets: {error}"))?;
     let stem = |path: PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let mut targets: Vec<String> =
-        entries.filter_map(|entry| stem(entry.ok()?.path())).collect();
+    let mut targets: Vec<String> = entries.filter_map(|entry| stem(entry.ok()?.path())).collect();
     targets.sort();
     Ok(targets)
 }
@@ -211,7 +210,9 @@ mod tests {
         outcome.read("stat::number_of_executed_units: 1000000");
         assert!(outcome.is_good(1_000_000) && !outcome.is_good(1_000_001));
         assert_eq!((outcome.edges, outcome.features), (612, 2409));
-        outcome.read("artifact_prefix='fuzz/artifacts/x/'; Test unit written to fuzz/artifacts/x/crash-1");
+        outcome.read(
+            "artifact_prefix='fuzz/artifacts/x/'; Test unit written to fuzz/artifacts/x/crash-1",
+        );
         assert!(!outcome.is_good(1_000_000));
         assert_eq!(outcome.crashes, ["fuzz/artifacts/x/crash-1"]);
     }

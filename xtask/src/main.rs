@@ -1,9 +1,11 @@
 //! The project's own tasks: `cargo xtask <task>`.
 
+mod bench;
 mod cargo;
 mod check;
 mod crates;
 mod faults;
+mod fuzz;
 mod report;
 mod test;
 
@@ -14,7 +16,9 @@ usage: cargo xtask <task>
 
   test     runs every test: the whole workspace with all features, its documentation's examples, the planted faults
   check    looks at everything else: format, clippy, rustdoc, each feature by itself, the number of crates
-  faults   plants faults into the session machine and checks that its tests notice each";
+  bench    measures: `bench memory`, `bench websocket`
+  faults   plants faults into the session machine and checks that its tests notice each
+  fuzz     runs the fuzz targets, or one: cargo xtask fuzz [--runs N] [TARGET]; needs cargo-fuzz";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -22,7 +26,9 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["test"] => test::run(),
         ["check"] => check::run(),
+        ["bench", what @ ..] => bench::run(what),
         ["faults"] => faults::run(),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => Err(USAGE.to_owned()),
     };
     match result {

@@ -106,7 +106,7 @@ fn request(peer: &Script, input: &[u8], narrow: bool) {
                 "{error}"
             );
             // What is not HTTP is told so as far as the socket takes it at once; a new one takes all.
-            if world.is_roomy() || refused {
+            if world.is_roomy() || (refused && !reset) {
                 let answer = Answer::read(&sent);
                 assert!(answer.is_some() || !refused || reset, "refused without an answer");
                 answer.iter().for_each(|answer| answer.check(&error));

@@ -6,7 +6,7 @@
 mod copy;
 mod planted;
 
-use std::path::Path;
+use crate::cargo;
 use std::time::Duration;
 
 use self::copy::{Outcome, Workspace};
@@ -21,8 +21,7 @@ const LIMIT: Duration = Duration::from_secs(300);
 ///
 /// When a fault is not noticed, does not compile, or is no longer to be found in the source.
 pub(crate) fn run() -> Result<(), String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("xtask lies in a workspace")?;
-    let workspace = Workspace::copy(root)?;
+    let workspace = Workspace::copy(&cargo::root())?;
     workspace.build().map_err(|log| format!("the core does not compile:\n{log}"))?;
     match workspace.test(LIMIT)? {
         Outcome::Passed => println!("{:<62} passes", "the machine as it is"),

@@ -1,0 +1,22 @@
+//! `cargo xtask bench`: the figures of the README, each beside others in one run.
+
+use crate::cargo;
+
+/// What can be measured.
+pub(crate) const USAGE: &str = "\
+usage: cargo xtask bench <what>
+
+  memory      without a network: the memory transport, the full stack on it, simulated time
+  websocket   echo over real WebSockets beside tokio-tungstenite and fastwebsockets; needs two cores and `taskset`";
+
+pub(crate) fn run(what: &[&str]) -> Result<(), String> {
+    match what {
+        ["memory"] => cargo::run(&["bench", "--all-features", "--bench", "memory"], &[]),
+        ["websocket", arguments @ ..] => {
+            let mut all = vec!["run", "--release", "--package", "moorline-bench-websocket", "--"];
+            all.extend(arguments);
+            cargo::run(&all, &[])
+        }
+        _ => Err(USAGE.to_owned()),
+    }
+}
