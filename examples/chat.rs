@@ -17,7 +17,7 @@ use std::thread;
 use futures_util::StreamExt;
 use moorline::server::{Admission, Refusal, Visitor};
 use moorline::{
-    Acceptor, Client, Connection, Event, Message, SendError, Server, Status, Tokio, WebSocket,
+    Client, Connection, Event, Message, SendError, Server, Status, Tokio, WebSocket,
     WebSocketAcceptor,
 };
 use serde::{Deserialize, Serialize};
@@ -47,11 +47,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
-    let mut acceptor = WebSocketAcceptor::new(address, Tokio::current())?;
-    acceptor.listen().await?;
-    println!("{}", acceptor.local_address().ok_or("no address")?);
     let server = Server::builder()
-        .acceptor(acceptor)
+        .acceptor(WebSocketAcceptor::new(address, Tokio::current())?)
         .runtime(Tokio::current())
         .authenticator(name_of)
         .build();
@@ -75,13 +72,11 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
         }
     });
 
-    let stopping = server.clone();
-    tokio::spawn(async move {
-        tokio::signal::ctrl_c().await?;
-        stopping.stop().await?;
-        Ok::<_, Box<dyn Error + Send + Sync>>(())
-    });
-    Ok(server.run().await?)
+    server.start().await?;
+    println!("{}", server.local_address().ok_or("it has no address")?);
+    tokio::signal::ctrl_c().await?;
+    server.stop().await?;
+    Ok(())
 }
 
 /// Lets in whoever has a name.

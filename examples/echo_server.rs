@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 
 use moorline::server::HookError;
 use moorline::{
-    Acceptor, Binary, Codec, Json, Raw, Server, ServerConnection, Tokio, WebSocketAcceptor,
+    Binary, Codec, Json, Raw, Server, ServerConnection, Tokio, TransportError, WebSocketAcceptor,
 };
 use tokio::runtime;
 
@@ -42,15 +42,10 @@ fn main() -> Result<(), HookError> {
 }
 
 async fn serve(options: &Options) -> Result<(), HookError> {
-    let mut acceptor =
-        WebSocketAcceptor::new(&options.listen, Tokio::current())?.max_frame(options.max_message);
-    // `run` would do it. Done before, the address is known before the first connection.
-    acceptor.listen().await?;
-    println!("{}", acceptor.local_address().ok_or("it has no address")?);
     let server = match options.codec.as_str() {
-        "raw" => build(acceptor, Raw, options),
-        "json" => build(acceptor, Json, options),
-        _ => build(acceptor, Binary, options),
+        "raw" => build(Raw, options)?,
+        "json" => build(Json, options)?,
+        _ => build(Binary, options)?,
     };
     if options.broadcast {
         let all = server.clone();
@@ -58,23 +53,22 @@ async fn serve(options: &Options) -> Result<(), HookError> {
     } else {
         server.on_connect(async |connection| echo(&connection).await);
     }
-    tokio::spawn(stop_on_ctrl_c(server.clone()));
-    Ok(server.run().await?)
-}
-
-async fn stop_on_ctrl_c(server: Server) -> Result<(), HookError> {
+    server.on_error(|error| eprintln!("{error}"));
+    server.start().await?;
+    println!("{}", server.local_address().ok_or("it has no address")?);
     tokio::signal::ctrl_c().await?;
     server.stop().await?;
     Ok(())
 }
 
-fn build(acceptor: WebSocketAcceptor<Tokio>, codec: impl Codec, options: &Options) -> Server {
+fn build(codec: impl Codec, options: &Options) -> Result<Server, TransportError> {
+    let acceptor = WebSocketAcceptor::new(&options.listen, Tokio::current())?;
     let builder = Server::builder()
-        .acceptor(acceptor)
+        .acceptor(acceptor.max_frame(options.max_message))
         .runtime(Tokio::current())
         .codec(codec)
         .max_frame(options.max_message);
-    if options.broadcast { builder.queue(BROADCAST_QUEUE).build() } else { builder.build() }
+    Ok(if options.broadcast { builder.queue(BROADCAST_QUEUE).build() } else { builder.build() })
 }
 
 async fn echo(connection: &ServerConnection) -> Result<(), HookError> {

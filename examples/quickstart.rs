@@ -9,10 +9,7 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use moorline::{
-    Acceptor, Backoff, Client, Connection, Event, Server, Tokio, WebSocket, WebSocketAcceptor,
-};
-use tokio::task::JoinHandle;
+use moorline::{Backoff, Client, Connection, Event, Server, Tokio, WebSocket, WebSocketAcceptor};
 use tokio::time::{sleep, timeout};
 
 const MS: Duration = Duration::from_millis(1);
@@ -28,12 +25,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn play() -> Result<(), Box<dyn Error>> {
     let say = story();
 
-    // Port 0 is any free one. It stays the same when the server runs again.
-    let mut acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current())?;
-    acceptor.listen().await?;
-    let url = format!("ws://{}/room", acceptor.local_address().ok_or("no address")?);
-    let server = relay(acceptor);
-    let running = run(&server);
+    let server = relay()?;
+    server.start().await?;
+    let url = format!("ws://{}/room", server.local_address().ok_or("it has no address")?);
     say("server", format!("listens at {url}"));
 
     let ann = client("ann", &url, say)?;
@@ -47,7 +41,6 @@ async fn play() -> Result<(), Box<dyn Error>> {
 
     say("server", "── stops ──".into());
     let stopped = server.stop().await?;
-    running.await??;
     say("server", format!("── has stopped; it had {} connections ──", stopped.connections));
     if let Err(error) = ann.send("ann: are you there?").await {
         say("ann", format!("            cannot send: {error}"));
@@ -55,7 +48,7 @@ async fn play() -> Result<(), Box<dyn Error>> {
     sleep(700 * MS).await;
 
     say("server", "── runs again ──".into());
-    let running = run(&server);
+    server.start().await?;
     ann.opened().await?;
     bob.opened().await?;
     bob.send("bob: where were we?").await?;
@@ -66,12 +59,13 @@ async fn play() -> Result<(), Box<dyn Error>> {
     bob.disconnect();
     sleep(100 * MS).await;
     server.stop().await?;
-    running.await??;
     Ok(())
 }
 
 /// A server that sends each message to everybody.
-fn relay(acceptor: WebSocketAcceptor<Tokio>) -> Server {
+fn relay() -> Result<Server, Box<dyn Error>> {
+    // Port 0 is any free one. It stays the same when the server runs again.
+    let acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current())?;
     let server = Server::builder()
         .acceptor(acceptor)
         .runtime(Tokio::current())
@@ -85,12 +79,7 @@ fn relay(acceptor: WebSocketAcceptor<Tokio>) -> Server {
         }
         Ok(())
     });
-    server
-}
-
-fn run(server: &Server) -> JoinHandle<Result<(), moorline::RunError>> {
-    let server = server.clone();
-    tokio::spawn(async move { server.run().await })
+    Ok(server)
 }
 
 /// A client that tells of everything.

@@ -1,7 +1,7 @@
 """The cases of Autobahn's groups 1–7, 9 and 10, spoken over a bare socket.
 
-    cases.py server 127.0.0.1:9001     against an echo server that takes messages of 16 MiB
-    cases.py client path/to/program    against an echo client: `program URL` is started for each case
+    cases.py server path/to/echo_server    against our echo server, which takes messages of 16 MiB
+    cases.py client path/to/echo_client    against our echo client, started for each case
 
 Each case has Autobahn's number. One is strict where everything came that should; where only an echo is missing that was
 overtaken by the failure, it is told as "not strict", as Autobahn does.
@@ -13,10 +13,10 @@ import sys
 import time
 
 import tell
+from programs import SECONDS, serve
 from utf8 import KOSME, texts
 from wire import (BINARY, CLOSE, CONT, PING, PONG, TEXT, Failed, Peer, close_payload, connect, response)
 
-SECONDS = 20
 PROTOCOL, NOT_UTF8 = 1002, 1007
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -385,14 +385,15 @@ def against_client(program, run, code):
 
 
 def main():
-    role, where, *only = sys.argv[1:]
-    for name, run, code in CASES:
-        if only and not any(name.startswith(prefix) for prefix in only):
-            continue
-        if role == "server":
-            tell.case(name, against_server, where, run)
-        else:
-            tell.case(name, against_client, where, run, code)
+    role, program, *only = sys.argv[1:]
+    cases = [case for case in CASES if not only or any(case[0].startswith(prefix) for prefix in only)]
+    if role == "server":
+        with serve(program, "--codec", "raw", "--max-message", str(16 * MIB)) as address:
+            for name, run, _ in cases:
+                tell.case(name, against_server, address, run)
+    else:
+        for name, run, code in cases:
+            tell.case(name, against_client, program, run, code)
     tell.end()
 
 

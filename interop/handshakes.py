@@ -1,7 +1,7 @@
 """Opening handshakes, right and wrong (RFC 6455, section 4).
 
-    handshakes.py server 127.0.0.1:9001     against an echo server
-    handshakes.py client path/to/program    against an echo client: `program URL` is started for each case
+    handshakes.py server path/to/echo_server    against our echo server
+    handshakes.py client path/to/echo_client    against our echo client, started for each case
 """
 
 import socket
@@ -10,9 +10,8 @@ import sys
 import time
 
 import tell
+from programs import SECONDS, serve
 from wire import CLOSE, TEXT, Failed, Peer, accept_of, close_payload, request, response
-
-SECONDS = 20
 
 
 def open_socket(address):
@@ -205,13 +204,14 @@ CLIENT = [
 
 
 def main():
-    role, where = sys.argv[1:]
+    role, program = sys.argv[1:]
     if role == "server":
-        for name, run in SERVER:
-            tell.case(name, run, where)
+        with serve(program, "--codec", "raw") as address:
+            for name, run in SERVER:
+                tell.case(name, run, address)
     else:
         for name, answer, wanted, code in CLIENT:
-            tell.case(name, against_client, where, answer, wanted, code)
+            tell.case(name, against_client, program, answer, wanted, code)
     tell.end()
 
 

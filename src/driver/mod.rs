@@ -27,6 +27,9 @@ use crate::{ConnectError, Event};
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
 const FRAMES_A_TURN: usize = 64;
 
+/// Bytes read in one poll: what was read is taken and answered while it is still in the processor's cache.
+const BYTES_A_POLL: usize = 64 * 1024;
+
 /// Frames after which the machine's answers are carried out, so that only a few wait in it.
 const FRAMES_A_DRAIN: usize = 8;
 
@@ -85,6 +88,8 @@ pub(crate) struct Driver<R: Role> {
     now: Time,
     /// There is more to do before something new happens.
     again: bool,
+    /// How many bytes may still be read in this poll.
+    bytes_left: usize,
     status: Status,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
@@ -113,6 +118,7 @@ impl<R: Role> Driver<R> {
             wanted: Time::MAX,
             now: shared.runtime.now(),
             again: false,
+            bytes_left: 0,
             shared,
         }
     }
@@ -208,6 +214,9 @@ impl<R: Role> Driver<R> {
             if room == 0 || self.read_out || !self.machine.reads() {
                 return;
             }
+            if self.bytes_left == 0 {
+                break;
+            }
             let Some(link) = &mut self.link else { return };
             let Poll::Ready(incoming) = link.incoming.as_mut().poll_next(context) else {
                 return self.give_up_writing();
@@ -215,6 +224,7 @@ impl<R: Role> Driver<R> {
             let input = match incoming {
                 Some(Ok(Incoming::Frame(frame))) => {
                     room = room.saturating_sub(cost(&frame));
+                    self.bytes_left = self.bytes_left.saturating_sub(frame.len());
                     Input::Frame(frame)
                 }
                 Some(Ok(Incoming::Activity)) => Input::Activity,
@@ -431,6 +441,7 @@ impl<R: Role + Unpin> Future for Driver<R> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        self.bytes_left = BYTES_A_POLL;
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
             if self.abandoned && self.machine.status() == Status::Closed {
@@ -438,6 +449,9 @@ impl<R: Role + Unpin> Future for Driver<R> {
             }
             if !again {
                 return Poll::Pending;
+            }
+            if self.bytes_left == 0 {
+                break;
             }
         }
         context.waker().wake_by_ref();

@@ -18,6 +18,9 @@ const RUNS: u64 = 1_000_000;
 /// The most seconds that one input may take: a thousand times what any needs.
 const TIMEOUT: u32 = 20;
 
+/// The most megabytes in one piece: inputs have a few KiB, and nobody may make more of them than a small multiple.
+const MALLOC: u32 = 8;
+
 const USAGE: &str = "usage: cargo xtask fuzz [--runs N] [TARGET]";
 
 /// What became of one target.
@@ -108,6 +111,7 @@ fn fuzz(target: &str, runs: u64) -> Result<Outcome, String> {
     command.args(["fuzz", "run", target]).arg(&found).arg(format!("fuzz/corpus/{target}"));
     command.args(["--", "-print_final_stats=1"]);
     command.arg(format!("-runs={runs}")).arg(format!("-timeout={TIMEOUT}"));
+    command.arg(format!("-malloc_limit_mb={MALLOC}"));
     let dictionary = format!("fuzz/dictionaries/{target}.dict");
     if root().join(&dictionary).exists() {
         command.arg(format!("-dict={dictionary}"));
