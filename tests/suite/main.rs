@@ -5,9 +5,11 @@
 //! [`stage::pairs`] for how another pair is added.
 //!
 //! A failing simulated test prints its seed; `MOORLINE_SEED=7 cargo test …` plays only that one.
-#![cfg(all(feature = "memory", feature = "sim", feature = "tokio"))]
+#![cfg(all(feature = "memory", feature = "sim", feature = "tokio", feature = "websocket"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
 
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[macro_use]
 mod stage;
 

@@ -10,6 +10,7 @@ pub(crate) mod pairs;
 pub(crate) mod plan;
 pub(crate) mod stranger;
 pub(crate) mod venue;
+pub(crate) mod websocket;
 
 use std::future::Future;
 use std::pin::pin;

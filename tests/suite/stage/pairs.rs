@@ -12,6 +12,7 @@ use std::time::Duration;
 use moorline::{Network, Sim, Tokio};
 
 use super::venue::{Memory, PLACE};
+use super::websocket::WebSockets;
 use super::{Inner, MS, Stage};
 
 /// Makes tests of these functions, each `async fn(Stage)`, on every pair.
@@ -22,6 +23,9 @@ macro_rules! behaviours {
         }
         mod memory_on_tokio {
             $(#[test] fn $name() { $crate::stage::pairs::memory_on_tokio(super::$name); })*
+        }
+        mod websocket_on_tokio {
+            $(#[test] fn $name() { $crate::stage::pairs::websocket_on_tokio(super::$name); })*
         }
     };
 }
@@ -120,6 +124,10 @@ pub(crate) fn memory_on_sim<F: Future<Output = ()>>(behaviour: impl Fn(Stage) ->
 
 pub(crate) fn memory_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
     on_tokio(|runtime| Box::new(Memory(Network::new(runtime))), behaviour);
+}
+
+pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
+    on_tokio(|runtime| Box::new(WebSockets::new(runtime)), behaviour);
 }
 
 /// Plays a behaviour on tokio, over the transport that `venue` makes.

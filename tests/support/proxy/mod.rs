@@ -152,8 +152,8 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        drop(self.end.take());
         self.front.shut();
+        drop(self.end.take());
         if let Some(thread) = self.thread.take() {
             let joined = thread.join();
             // A panic of the proxy's is a test's failure, unless that has failed already.
