@@ -42,7 +42,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ["serve", address] => serve(address).await,
         ["join", name] => join(name, &format!("ws://{ADDRESS}")).await,
         ["join", name, url] => join(name, url).await,
-        _ => Err(USAGE.into()),
+        _ => {
+            eprintln!("{USAGE}");
+            std::process::exit(2)
+        }
     }
 }
 

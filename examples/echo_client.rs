@@ -21,7 +21,10 @@ usage: echo_client URL [--codec raw|json|binary] [--max-message BYTES]
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let options = Options::read().map_err(|why| format!("{why}\n{USAGE}"))?;
+    let options = Options::read().unwrap_or_else(|why| {
+        eprintln!("{why}\n{USAGE}");
+        std::process::exit(2)
+    });
     let connection = match options.codec.as_str() {
         "raw" => build(Raw, &options)?,
         "json" => build(Json, &options)?,

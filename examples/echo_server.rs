@@ -30,7 +30,10 @@ usage: echo_server [options]
 const BROADCAST_QUEUE: usize = 16 << 20;
 
 fn main() -> Result<(), HookError> {
-    let options = Options::read().map_err(|why| format!("{why}\n{USAGE}"))?;
+    let options = Options::read().unwrap_or_else(|why| {
+        eprintln!("{why}\n{USAGE}");
+        std::process::exit(2)
+    });
     let mut runtime = runtime::Builder::new_multi_thread();
     if let Some(threads) = options.threads {
         runtime.worker_threads(threads.get());

@@ -77,7 +77,7 @@ await run("200 clients at once", async () => {
   );
 });
 
-await run("the server stops: 1012", async () => {
+await run("the server stops with 1012", async () => {
   const own = await serve(program, "--codec", "raw");
   const { inbox } = await open(own.url);
   const { code } = await own.stop("SIGINT");

@@ -106,6 +106,6 @@ pub mod event {
 }
 
 /// The examples of README.md are tests too.
-#[cfg(all(doctest, feature = "memory", feature = "sim", feature = "tokio"))]
+#[cfg(all(doctest, feature = "memory", feature = "sim", feature = "tokio", feature = "websocket"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

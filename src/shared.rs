@@ -44,6 +44,8 @@ pub(crate) struct State {
     pub(crate) room: WaitList,
     /// Those who wait for the connection to open.
     pub(crate) openers: WaitList,
+    /// How often it has opened.
+    pub(crate) opens: u64,
     pub(crate) failure: Option<ConnectError>,
     /// Those who wait for a round-trip time.
     pub(crate) pingers: WaitList,
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) round_trip: Option<Duration>,
     driver: Option<Waker>,
     driver_woken: bool,
+    /// Somebody wanted to wake it since user code began to run in its task.
+    poked: bool,
     /// The driver has ended: with the last handle, with a server's connection, or with the runtime.
     pub(crate) driver_gone: bool,
 }
@@ -85,12 +89,14 @@ impl Shared {
                 queued_behind: 0,
                 room: WaitList::default(),
                 openers: WaitList::default(),
+                opens: 0,
                 failure: None,
                 pingers: WaitList::default(),
                 round_trips: 0,
                 round_trip: None,
                 driver: None,
                 driver_woken: false,
+                poked: false,
                 driver_gone: false,
             }),
             delivery: Mutex::new(Delivery::new(&config)),
@@ -202,7 +208,20 @@ impl State {
         (before - self.commands.len()) as u64
     }
 
+    /// User code is about to run in the driver's own task, which looks at what it asks for right after.
+    pub(crate) const fn begin_inline(&mut self) {
+        self.driver_woken = true;
+        self.poked = false;
+    }
+
+    /// It has run. Whether the driver has something to do.
+    pub(crate) const fn end_inline(&mut self) -> bool {
+        self.driver_woken = self.poked;
+        self.poked
+    }
+
     fn poke(&mut self) -> Option<Waker> {
+        self.poked = true;
         if self.driver_woken {
             return None;
         }

@@ -43,8 +43,8 @@ impl Connection {
     ///
     /// Dropped before it is ready, it goes on connecting.
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        self.begin()?;
-        self.opened().await
+        let opens = self.begin()?;
+        self.opened_since(opens).await
     }
 
     /// Opens a closed connection again without waiting (R2). Does nothing if it is not closed (R4).
@@ -52,7 +52,8 @@ impl Connection {
         let _nothing_to_do = self.begin();
     }
 
-    fn begin(&self) -> Result<(), ConnectError> {
+    /// How often it had opened before.
+    fn begin(&self) -> Result<u64, ConnectError> {
         let mut state = lock(&self.shared.state);
         match state.status {
             _ if state.driver_gone => return Err(ConnectError::Disconnected),
@@ -61,11 +62,12 @@ impl Connection {
             Status::Closing => return Err(ConnectError::Closing),
             _ => {}
         }
+        let opens = state.opens;
         let waker = state.command(Command::Connect);
         drop(state);
         lock(&self.shared.delivery).begin_connecting();
         waker.into_iter().for_each(Waker::wake);
-        Ok(())
+        Ok(opens)
     }
 
     /// Waits until it is open; at once if it is. Through retries too.
@@ -78,10 +80,16 @@ impl Connection {
     ///
     /// May be dropped at any time.
     pub async fn opened(&self) -> Result<(), ConnectError> {
+        self.opened_since(u64::MAX).await
+    }
+
+    /// Waits until it is open, or has been since it had opened so often: it may have been closed at once.
+    pub(super) async fn opened_since(&self, opens: u64) -> Result<(), ConnectError> {
         wait_until(
             &self.shared.state,
             |state| &mut state.openers,
             |state| match state.status {
+                _ if state.opens > opens => Some(Ok(())),
                 Status::Open | Status::Throttled => Some(Ok(())),
                 Status::Closed => {
                     Some(Err(state.failure.clone().unwrap_or(ConnectError::Disconnected)))

@@ -63,7 +63,7 @@ impl Client {
     /// Dropped before it is ready, there is no connection.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
         let connection = self.start();
-        connection.opened().await?;
+        connection.opened_since(0).await?;
         Ok(connection)
     }
 

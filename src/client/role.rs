@@ -72,6 +72,10 @@ impl Role for ClientRole {
 
     fn before(&mut self, _shared: &Arc<Shared>, _event: &Event) {}
 
+    fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>> {
+        None
+    }
+
     fn ends_when_closed(&self) -> bool {
         false
     }

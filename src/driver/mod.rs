@@ -56,6 +56,9 @@ pub(crate) trait Role: Send + 'static {
     /// Hears of an event before the application's listeners do.
     fn before(&mut self, shared: &Arc<Shared>, event: &Event);
 
+    /// What the application does with a connection that has just opened, to be run in its own task.
+    fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>>;
+
     /// Whether the connection is over for good once it is closed.
     fn ends_when_closed(&self) -> bool;
 }
@@ -75,6 +78,8 @@ pub(crate) struct Driver<R: Role> {
     suspended: bool,
     attempt: Option<BoxFuture<'static, Attempt>>,
     authentication: Option<BoxFuture<'static, Result<Admission, Refusal>>>,
+    /// Runs in this task, so that what it is given and what it sends back need no other task's turn.
+    hook: Option<BoxFuture<'static, ()>>,
     batch: Vec<Transmit>,
     commands: Vec<Command>,
     wakes: Vec<Waker>,
@@ -110,6 +115,7 @@ impl<R: Role> Driver<R> {
             suspended: false,
             attempt: None,
             authentication: None,
+            hook: None,
             batch: Vec::new(),
             commands: Vec::new(),
             wakes: Vec::new(),
@@ -156,12 +162,12 @@ impl<R: Role> Driver<R> {
         self.drain();
         for _ in 0..BATCHES_A_TURN {
             if !self.poll_written(context) && !self.poll_timer(context) {
-                self.publish();
+                self.publish(context);
                 return self.again;
             }
             self.drain();
         }
-        self.publish();
+        self.publish(context);
         true
     }
 
@@ -402,7 +408,9 @@ impl<R: Role> Driver<R> {
     fn tell_application(&mut self, mut event: Event) {
         match &mut event {
             Event::Connect(connected) => {
-                lock(&self.shared.state).properties.clone_from(&connected.properties);
+                let mut state = lock(&self.shared.state);
+                state.opens += 1;
+                state.properties.clone_from(&connected.properties);
             }
             // Messages that were accepted in the meantime did not reach the machine.
             Event::Disconnect(end) => {
@@ -411,6 +419,9 @@ impl<R: Role> Driver<R> {
             _ => {}
         }
         self.role.before(&self.shared, &event);
+        if let Some(hook) = self.role.take_hook() {
+            self.hook = Some(hook);
+        }
         lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
     }
 
@@ -428,11 +439,31 @@ impl<R: Role> Driver<R> {
         self.wakes.extend(state.openers.first());
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, context: &Context<'_>) {
         let (status, queued) = (self.machine.status(), self.machine.queued());
         let wakes = lock(&self.shared.state).publish(status, queued);
         for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
-            waker.wake();
+            // The hook waits in this task, and is polled next.
+            if self.hook.is_none() || !waker.will_wake(context.waker()) {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Lets the hook go on. Whether it has left something to do.
+    fn poll_hook(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(hook) = &mut self.hook else { return false };
+        lock(&self.shared.state).begin_inline();
+        if hook.as_mut().poll(context).is_ready() {
+            self.hook = None;
+        }
+        lock(&self.shared.state).end_inline()
+    }
+
+    /// The connection is over. A hook that still has to clean up goes on by itself.
+    fn let_hook_go(&mut self) {
+        if let Some(hook) = self.hook.take() {
+            self.shared.runtime.spawn("connect hook", hook);
         }
     }
 }
@@ -444,13 +475,16 @@ impl<R: Role + Unpin> Future for Driver<R> {
         self.bytes_left = BYTES_A_POLL;
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
+            let asked = self.poll_hook(context);
             if self.abandoned && self.machine.status() == Status::Closed {
+                self.let_hook_go();
                 return Poll::Ready(());
             }
-            if !again {
+            if !again && !asked {
                 return Poll::Pending;
             }
-            if self.bytes_left == 0 {
+            // What the hook has sent still goes out.
+            if self.bytes_left == 0 && !asked {
                 break;
             }
         }

@@ -26,7 +26,7 @@ type OnDisconnect =
     Arc<dyn Fn(ServerConnection, Disconnect) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 type OnError = Arc<dyn Fn(ErrorEvent) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 
-/// The hooks of one server. Each call runs in a task of its own, so that none holds up another.
+/// The hooks of one server. No call holds up another connection.
 #[derive(Default)]
 pub(super) struct Hooks {
     on_connect: Mutex<Vec<OnConnect>>,
@@ -61,20 +61,19 @@ impl Hooks {
         lock(&self.on_error).push(Arc::new(move |error| hook(error).into_future()));
     }
 
-    pub(super) fn connected(&self, runtime: &Arc<dyn Runtime>, connection: &ServerConnection) {
-        for hook in lock(&self.on_connect).clone() {
-            let connection = connection.clone();
-            let task = async move {
-                let called = async { hook(connection.clone()).await };
-                let failure = match AssertUnwindSafe(called).catch_unwind().await {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => error.to_string(),
-                    Err(panic) => panic_text(&*panic),
-                };
-                fail(&connection, failure);
-            };
-            runtime.spawn("connect hook", Box::pin(task));
+    /// The first hook is given back, to run in the connection's own task; the others get one each.
+    pub(super) fn connected(
+        &self,
+        runtime: &Arc<dyn Runtime>,
+        connection: &ServerConnection,
+    ) -> Option<BoxFuture<'static, ()>> {
+        let hooks = lock(&self.on_connect).clone();
+        let mut tasks = hooks.into_iter().map(|hook| run(hook, connection.clone()));
+        let first = tasks.next();
+        for task in tasks {
+            runtime.spawn("connect hook", task);
         }
+        first
     }
 
     pub(super) fn disconnected(
@@ -125,6 +124,18 @@ impl Hooks {
         };
         runtime.spawn("error hook", Box::pin(task));
     }
+}
+
+fn run(hook: OnConnect, connection: ServerConnection) -> BoxFuture<'static, ()> {
+    Box::pin(async move {
+        let called = async { hook(connection.clone()).await };
+        let failure = match AssertUnwindSafe(called).catch_unwind().await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => panic_text(&*panic),
+        };
+        fail(&connection, failure);
+    })
 }
 
 /// A hook failed: its connection's listeners hear of it, and the client is closed with 1011.

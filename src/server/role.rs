@@ -30,6 +30,7 @@ pub(super) struct ServerRole {
     visitor: Option<Arc<Visitor>>,
     identity: Option<String>,
     connection: Option<ServerConnection>,
+    hook: Option<BoxFuture<'static, ()>>,
 }
 
 impl ServerRole {
@@ -42,6 +43,7 @@ impl ServerRole {
             visitor: None,
             identity: None,
             connection: None,
+            hook: None,
         }
     }
 
@@ -58,7 +60,7 @@ impl ServerRole {
         };
         self.core.registry.open(connection.clone());
         self.connection = Some(connection.clone());
-        self.core.hooks.connected(&self.core.runtime, &connection);
+        self.hook = self.core.hooks.connected(&self.core.runtime, &connection);
     }
 }
 
@@ -119,6 +121,10 @@ impl Role for ServerRole {
             }
             _ => {}
         }
+    }
+
+    fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>> {
+        self.hook.take()
     }
 
     fn ends_when_closed(&self) -> bool {

@@ -22,10 +22,12 @@ const QUEUE: usize = 8 * 1024;
 const SIZE: usize = 1_000;
 const COUNT: usize = 200;
 
-/// A pair whose windows and queues are small.
+/// A pair whose windows and queues are small, and whose messages wait for a reader however long it takes.
 async fn small_pair(stage: &Stage) -> Pair {
-    let server = stage.server().window(WINDOW).queue(QUEUE);
-    stage.pair_of(server, stage.client().window(WINDOW).queue(QUEUE)).await
+    let server = stage.server().window(WINDOW).queue(QUEUE).unheard_after(60 * A_MINUTE);
+    stage
+        .pair_of(server, stage.client().window(WINDOW).queue(QUEUE).unheard_after(60 * A_MINUTE))
+        .await
 }
 
 fn payload(n: usize) -> Vec<u8> {

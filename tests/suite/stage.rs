@@ -4,6 +4,7 @@
 //! is free; on a real one the stage divides every duration by the same number, so that a test takes well under a second.
 
 pub(crate) mod erased;
+pub(crate) mod exceptions;
 pub(crate) mod journal;
 #[macro_use]
 pub(crate) mod pairs;

@@ -6,6 +6,7 @@ mod check;
 mod crates;
 mod faults;
 mod fuzz;
+mod interop;
 mod report;
 mod test;
 
@@ -16,6 +17,8 @@ usage: cargo xtask <task>
 
   test     runs every test: the whole workspace with all features, its documentation's examples, the planted faults
   check    looks at everything else: format, clippy, rustdoc, each feature by itself, the number of crates
+  interop  talks to Node's `ws`, Python's `websockets` and a bare socket; needs Node, npm and Python. `interop NAME`: those
+           peers whose name has that in it
   bench    measures: `bench memory`, `bench websocket`
   faults   plants faults into the session machine and checks that its tests notice each
   fuzz     runs the fuzz targets, or one: cargo xtask fuzz [--runs N] [TARGET]; needs cargo-fuzz";
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     let result = match args.as_slice() {
         ["test"] => test::run(),
         ["check"] => check::run(),
+        ["interop"] => interop::run(""),
+        ["interop", name] => interop::run(name),
         ["bench", what @ ..] => bench::run(what),
         ["faults"] => faults::run(),
         ["fuzz", rest @ ..] => fuzz::run(rest),

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use fastwebsockets::{Frame, OpCode, Role, WebSocket};
 use futures_util::{FutureExt, SinkExt, StreamExt};
 use moorline::{Codec, Raw, Server, Tokio, WebSocketAcceptor};
+use moorline_core::{Acceptor, Incoming, Pending, Receiver, Sender};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -20,6 +21,8 @@ pub(crate) enum Kind {
     /// The same with the default buffer, flushing once for all messages that are there.
     TungsteniteBatch,
     FastWebSockets,
+    /// moorline's transport without client, server, driver or machine.
+    MoorlineTransport,
     MoorlineRaw,
     MoorlineBinary,
 }
@@ -32,11 +35,12 @@ pub(crate) enum Speaks {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Tungstenite,
         Self::TungsteniteSmall,
         Self::TungsteniteBatch,
         Self::FastWebSockets,
+        Self::MoorlineTransport,
         Self::MoorlineRaw,
         Self::MoorlineBinary,
     ];
@@ -47,6 +51,7 @@ impl Kind {
             Self::TungsteniteSmall => "tokio-tungstenite-4k",
             Self::TungsteniteBatch => "tokio-tungstenite-batch",
             Self::FastWebSockets => "fastwebsockets",
+            Self::MoorlineTransport => "moorline-transport",
             Self::MoorlineRaw => "moorline-raw",
             Self::MoorlineBinary => "moorline-binary",
         }
@@ -69,6 +74,7 @@ pub(crate) fn serve(kind: Kind) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         match kind {
+            Kind::MoorlineTransport => transport().await,
             Kind::MoorlineRaw => moorline(Some(Raw)).await,
             Kind::MoorlineBinary => moorline::<Raw>(None).await,
             _ => others(kind).await,
@@ -142,6 +148,30 @@ async fn fastwebsockets(mut stream: TcpStream) -> Option<()> {
             OpCode::Close => return Some(()),
             _ => {}
         }
+    }
+}
+
+async fn transport() {
+    let mut acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current()).unwrap();
+    Acceptor::listen(&mut acceptor).await.unwrap();
+    println!("{}", Acceptor::local_address(&acceptor).unwrap());
+    loop {
+        let pending = acceptor.accept().await.unwrap();
+        tokio::spawn(async move {
+            let Ok((mut sender, mut receiver, _)) = pending.handshake().await else { return };
+            while let Ok(Some(incoming)) = receiver.receive().await {
+                let mut next = Some(incoming);
+                while let Some(Incoming::Frame(frame)) = next {
+                    if sender.send(frame).await.is_err() {
+                        return;
+                    }
+                    next = receiver.receive().now_or_never().and_then(|more| more.ok().flatten());
+                }
+                if sender.flush().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 }
 

@@ -87,6 +87,9 @@ fn request(peer: &Script, input: &[u8], narrow: bool) {
                 assert_eq!((answer.status, answer.body), (101, 0));
             }
             assert!(known.path.is_some(), "a request has a path");
+            let body = known.header("transfer-encoding").or(known.header("content-length"));
+            let nothing = |length: &str| length.bytes().all(|byte| b"0, ".contains(&byte));
+            assert!(body.is_none_or(nothing), "an upgrade with a body");
             // What came behind the request is read as frames, to its end.
             let mut task =
                 Task::new(async move { while let Ok(Some(_)) = receiver.receive().await {} });

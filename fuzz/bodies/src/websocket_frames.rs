@@ -1,7 +1,7 @@
 //! What a peer sends behind a handshake that was right.
 
 use moorline_core::{
-    Acceptor, ConnectRequest, Frame, Incoming, Pending, Receiver, Sender, Transport,
+    Acceptor, CloseFrame, ConnectRequest, Frame, Incoming, Pending, Receiver, Sender, Transport,
     TransportErrorKind,
 };
 use moorline_websocket::{WebSocket, WebSocketAcceptor};
@@ -19,7 +19,7 @@ const REQUEST: &[u8] =
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Bits of the first byte: we are the client; the socket takes few bytes at a time; messages are echoed; the peer resets at
-/// the end. The second byte decides the pieces. The rest is what the peer sends.
+/// the end; we close at the end. The second byte decides the pieces. The rest is what the peer sends.
 pub fn websocket_frames(data: &[u8]) {
     let mut choices = Choices::new(data);
     let (settings, how) = (choices.byte(), choices.byte());
@@ -28,6 +28,7 @@ pub fn websocket_frames(data: &[u8]) {
         room: bit(settings, 1).then_some(7),
         echo: bit(settings, 2),
         end: if bit(settings, 3) { End::Reset } else { End::Close },
+        close: bit(settings, 4),
     };
     let input = choices.rest();
     let cut = link.run(input, how);
@@ -44,6 +45,7 @@ struct Link {
     room: Option<usize>,
     echo: bool,
     end: End,
+    close: bool,
 }
 
 /// What came out of a receiver.
@@ -75,7 +77,7 @@ impl Link {
         input: &[u8],
         how: u8,
     ) -> Outcome {
-        let mut task = Task::new(talk(sender, receiver, self.echo));
+        let mut task = Task::new(self.talk(sender, receiver));
         let mut outcome = task.run_emptied(world);
         for piece in pieces(input, how) {
             world.send(piece);
@@ -84,6 +86,40 @@ impl Link {
         world.end(self.end);
         let outcome = outcome.or_else(|| task.run_emptied(world)).expect("a link without end");
         self.check(&outcome, &answers(&world.received(), self.client));
+        outcome
+    }
+
+    /// Receives to the end, and sends each message back.
+    async fn talk<S: Sender, R: Receiver>(&self, mut sender: S, mut receiver: R) -> Outcome {
+        let mut outcome = Outcome::default();
+        loop {
+            match receiver.receive().await {
+                Ok(Some(incoming)) => {
+                    outcome.received.push(incoming.clone());
+                    match incoming {
+                        // A peer that has gone is told by the receiver.
+                        Incoming::Frame(frame) if self.echo => {
+                            if sender.send(frame).await.is_ok() {
+                                let _ = sender.flush().await;
+                            }
+                        }
+                        Incoming::Frame(_) | Incoming::Activity => {}
+                        Incoming::Close(_) => break,
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    outcome.error = Some(error.kind());
+                    break;
+                }
+            }
+        }
+        if self.close {
+            let closed = sender.close(CloseFrame::new(1000, "bye")).await;
+            let over = matches!(outcome.received.last(), Some(Incoming::Close(_)));
+            assert!(closed.is_err() || !over, "closed twice");
+            assert!(sender.send(Frame::text("more")).await.is_err(), "sent behind a close");
+        }
         outcome
     }
 
@@ -124,7 +160,7 @@ impl Link {
                 assert!(matches!(close, Some(Some(1002 | 1007 | 1009))), "{close:?}");
             }
             let closed = matches!(outcome.received.last(), Some(Incoming::Close(_)));
-            assert_eq!(close.is_some(), closed || protocol, "{outcome:?}");
+            assert_eq!(close.is_some(), closed || protocol || self.close, "{outcome:?}");
         }
     }
 }
@@ -151,33 +187,6 @@ fn client(world: &World) -> (impl Sender + use<>, impl Receiver + use<>) {
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n";
     world.send(format!("{head}Sec-WebSocket-Accept: {key}\r\n\r\n").as_bytes());
     task.run_emptied(world).expect("it was answered").expect("the response is right")
-}
-
-/// Receives to the end, and sends each message back.
-async fn talk<S: Sender, R: Receiver>(mut sender: S, mut receiver: R, echo: bool) -> Outcome {
-    let mut outcome = Outcome::default();
-    loop {
-        match receiver.receive().await {
-            Ok(Some(incoming)) => {
-                let over = matches!(incoming, Incoming::Close(_));
-                outcome.received.push(incoming.clone());
-                if over {
-                    return outcome;
-                }
-                if let (true, Incoming::Frame(frame)) = (echo, incoming) {
-                    // A peer that has gone is told by the receiver.
-                    if sender.send(frame).await.is_ok() {
-                        let _ = sender.flush().await;
-                    }
-                }
-            }
-            Ok(None) => return outcome,
-            Err(error) => {
-                outcome.error = Some(error.kind());
-                return outcome;
-            }
-        }
-    }
 }
 
 /// What we sent.

@@ -3,6 +3,7 @@
 //! A file lists its behaviours once: `behaviours![a_promise, another];`, and each becomes one test for each pair. To
 //! add a pair, write a [`Venue`](super::venue::Venue) for its transport, a runner below, and a module in the macro.
 
+use std::cell::OnceCell;
 use std::env;
 use std::future::Future;
 use std::ops::Deref;
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use moorline::{Network, Sim, Tokio};
 
-use super::venue::{Memory, PLACE};
+use super::exceptions::WEBSOCKET_ON_TOKIO;
+use super::venue::{Memory, PLACE, Venue};
 use super::websocket::WebSockets;
 use super::{Inner, MS, Stage};
+use crate::proxy::Proxy;
 
 /// Makes tests of these functions, each `async fn(Stage)`, on every pair.
 macro_rules! behaviours {
@@ -25,7 +28,19 @@ macro_rules! behaviours {
             $(#[test] fn $name() { $crate::stage::pairs::memory_on_tokio(super::$name); })*
         }
         mod websocket_on_tokio {
-            $(#[test] fn $name() { $crate::stage::pairs::websocket_on_tokio(super::$name); })*
+            $(#[test] fn $name() {
+                $crate::stage::pairs::websocket_on_tokio(stringify!($name), super::$name);
+            })*
+        }
+    };
+}
+
+/// Makes tests of these functions, each `async fn(Sockets)`, on real sockets only: they use a fault that only the proxy
+/// has.
+macro_rules! on_sockets {
+    ($($name:ident),* $(,)?) => {
+        mod on_sockets {
+            $(#[test] fn $name() { $crate::stage::pairs::on_sockets(super::$name); })*
         }
     };
 }
@@ -126,13 +141,44 @@ pub(crate) fn memory_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) 
     on_tokio(|runtime| Box::new(Memory(Network::new(runtime))), behaviour);
 }
 
-pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
-    on_tokio(|runtime| Box::new(WebSockets::new(runtime)), behaviour);
+pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(
+    name: &str,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    // `counting` tells of it.
+    if WEBSOCKET_ON_TOKIO.iter().all(|left_out| left_out.behaviour != name) {
+        on_tokio(|runtime| Box::new(WebSockets::new(runtime)), behaviour);
+    }
+}
+
+/// A stage with its proxy, for what only that can do.
+pub(crate) struct Sockets {
+    stage: Stage,
+    pub(crate) proxy: Arc<Proxy>,
+}
+
+impl Deref for Sockets {
+    type Target = Stage;
+
+    fn deref(&self) -> &Stage {
+        &self.stage
+    }
+}
+
+pub(crate) fn on_sockets<F: Future<Output = ()>>(behaviour: impl Fn(Sockets) -> F) {
+    let proxy = OnceCell::new();
+    let venue = |runtime| {
+        let venue = WebSockets::new(runtime);
+        proxy.get_or_init(|| venue.proxy.clone());
+        Box::new(venue) as Box<dyn Venue>
+    };
+    let proxy = || proxy.get().expect("the venue comes first").clone();
+    on_tokio(venue, |stage| behaviour(Sockets { stage, proxy: proxy() }));
 }
 
 /// Plays a behaviour on tokio, over the transport that `venue` makes.
 fn on_tokio<F: Future<Output = ()>>(
-    venue: impl FnOnce(Tokio) -> Box<dyn super::Venue>,
+    venue: impl FnOnce(Tokio) -> Box<dyn Venue>,
     behaviour: impl Fn(Stage) -> F,
 ) {
     let threads = tokio::runtime::Builder::new_multi_thread()

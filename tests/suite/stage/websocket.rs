@@ -14,7 +14,7 @@ use crate::proxy::{Proxy, Reserved};
 /// See the [module](self). Every server of a stage listens at the same port, one after the other.
 pub(crate) struct WebSockets {
     runtime: Tokio,
-    proxy: Arc<Proxy>,
+    pub(crate) proxy: Arc<Proxy>,
     server: Reserved,
 }
 

@@ -56,7 +56,8 @@ pub(super) async fn answer(mut client: TcpStream, status: u16, orders: Receiver)
                 return;
             }
         }
-        let answer = format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        let answer =
+            format!("HTTP/1.1 {status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
         let _ = client.write_all(answer.as_bytes()).await;
     };
     tokio::select! {

@@ -12,6 +12,7 @@
 //! | what is not HTTP/1 | 400 |
 //! | a target that is too long | 414 |
 //! | headers too many or too large ([`HttpDoor::max_headers`], [`HttpDoor::max_header_bytes`]) | 431 |
+//! | an upgrade whose request has a body | 400 |
 //! | another path than [`HttpDoor::path`] | 404 |
 //! | an `Origin` that is foreign and not allowed ([`HttpDoor::allow_origin`]) | 403 |
 //! | a request that does not come in [time](HttpDoor::handshake_timeout) | none: the connection is closed |

@@ -14,7 +14,7 @@ use futures_util::future::{Either, select};
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use moorline_core::{Net, Peer, TransportError, TransportErrorKind};
@@ -181,8 +181,15 @@ impl<R: Route> Service<Request<Incoming>> for Once<R> {
     type Future = Ready<Result<Self::Response, Infallible>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let (parts, _body) = request.into_parts();
-        ready(Ok(match self.decide(&parts) {
+        let (parts, body) = request.into_parts();
+        let answer = match self.decide(&parts) {
+            // What comes behind its head would be the body or the next protocol's, as it happens to be read.
+            Answer::Upgrade { .. } if !body.is_end_stream() => {
+                Answer::Refuse(refusal(StatusCode::BAD_REQUEST, "an upgrade has no body"))
+            }
+            answer => answer,
+        };
+        ready(Ok(match answer {
             Answer::Upgrade { response, accepted } => {
                 self.outcome.set(Outcome::Accepted(Box::new(parts), accepted));
                 let (mut head, ()) = response.into_parts();

@@ -30,7 +30,7 @@ pub trait Route: Send {
     /// What it learns about a request that it takes.
     type Accepted: Send;
 
-    /// Takes the request, or refuses it. Its body, if it has one, is not read.
+    /// Takes the request, or refuses it. Its body, if it has one, is not read; with one it is not taken.
     fn answer(&self, request: &Parts) -> Answer<Self::Accepted>;
 }
 

@@ -80,6 +80,27 @@ async fn a_refusal_is_answered_and_the_connection_closed() {
 }
 
 #[tokio::test]
+async fn an_upgrade_with_a_body_is_refused() {
+    let mut door = listening(door()).await;
+    for body in
+        ["Content-Length: 3\r\n\r\ntea", "Transfer-Encoding: chunked\r\n\r\n3\r\ntea\r\n0\r\n\r\n"]
+    {
+        let request = format!("GET /tea HTTP/1.1\r\nHost: h\r\nUpgrade: shop/1\r\n{body}early");
+        let mut stream = connect(&door, &request).await;
+        let error = door.accept().await.unwrap().handshake(Shop).await.unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Refused);
+        let mut head = [0; 17];
+        stream.read_exact(&mut head).await.unwrap();
+        assert_eq!(&head, b"HTTP/1.1 400 Bad ");
+    }
+    // One that says that it has none is as good as one that says nothing.
+    let request = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: shop/1\r\nContent-Length: 0\r\n\r\n";
+    let _stream = connect(&door, request).await;
+    let arrived = door.accept().await.unwrap().handshake(Shop).await;
+    assert_eq!(arrived.unwrap().accepted, "/");
+}
+
+#[tokio::test]
 async fn silence_has_a_limit() {
     let limit = Duration::from_millis(50);
     let mut door = listening(door().handshake_timeout(limit)).await;

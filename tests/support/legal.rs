@@ -1,0 +1,99 @@
+//! Which order of events is legal, written from the promises (R17, R18) and apart from the implementation.
+//!
+//! One life of a connection that connects by itself and is closed at the end:
+//!
+//! ```text
+//! Connecting  ReconnectAttempt(1..)*  Connect  [Reconnect(n)]  Message*
+//! Disconnect  Connecting  ReconnectAttempt(1..)*  Connect  Reconnect(n)  Message*  …  Disconnect
+//! ```
+//!
+//! An error may come at any time. A status comes before the event that goes with it.
+
+use moorline::{Event, Status};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    Closed,
+    Connecting {
+        attempts: u32,
+    },
+    /// It is open again, and that must be told next.
+    Opened {
+        attempts: u32,
+    },
+    Open,
+}
+
+/// Looks at events one by one.
+#[derive(Debug)]
+pub(crate) struct Legal {
+    at: At,
+    status: Status,
+    /// A loss before: the next connect must follow at least one attempt.
+    again: bool,
+}
+
+impl Legal {
+    pub(crate) const fn new() -> Self {
+        Self { at: At::Closed, status: Status::Closed, again: false }
+    }
+
+    /// # Errors
+    ///
+    /// What is wrong with the event at this point.
+    pub(crate) fn next(&mut self, event: &Event) -> Result<(), String> {
+        let at = match (self.at, event) {
+            (at, Event::Error(_)) => at,
+            (at, Event::Status(status)) => {
+                self.change(*status)?;
+                at
+            }
+            (At::Closed, Event::Connecting) => {
+                self.is(Status::Connecting)?;
+                At::Connecting { attempts: 0 }
+            }
+            (At::Connecting { attempts }, Event::ReconnectAttempt(n)) if *n == attempts + 1 => {
+                self.is(Status::Connecting)?;
+                At::Connecting { attempts: *n }
+            }
+            (At::Connecting { attempts: 0 }, Event::Connect(_)) if !self.again => At::Open,
+            (At::Connecting { attempts: 1.. }, Event::Connect(_)) => {
+                let At::Connecting { attempts } = self.at else { unreachable!() };
+                self.is(Status::Open)?;
+                At::Opened { attempts }
+            }
+            (At::Opened { attempts }, Event::Reconnect(n)) if *n == attempts => At::Open,
+            (At::Open, Event::Message(_)) => At::Open,
+            (At::Open, Event::Disconnect(end)) => {
+                let expected = if end.reconnects { Status::Connecting } else { Status::Closed };
+                self.is(expected)?;
+                self.again = end.reconnects;
+                At::Closed
+            }
+            (at, event) => return Err(format!("{event:?} at {at:?}")),
+        };
+        self.at = at;
+        Ok(())
+    }
+
+    fn is(&self, status: Status) -> Result<(), String> {
+        let own = self.status;
+        if own == status { Ok(()) } else { Err(format!("its status is {own:?}, not {status:?}")) }
+    }
+
+    fn change(&mut self, to: Status) -> Result<(), String> {
+        use Status::{Closed, Closing, Connecting, Open};
+        let legal = matches!(
+            (self.status, to),
+            (Closed, Connecting)
+                | (Connecting, Open | Closed | Closing)
+                | (Open, Connecting | Closing | Closed)
+                | (Closing, Connecting | Closed)
+        );
+        if !legal {
+            return Err(format!("its status goes from {:?} to {to:?}", self.status));
+        }
+        self.status = to;
+        Ok(())
+    }
+}
