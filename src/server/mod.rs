@@ -164,7 +164,7 @@ impl Server {
     ///
     /// It runs in the connection's own task, beside what drives the connection: a message that it answers
     /// needs no other task's turn. So it must not block; work that does belongs into
-    /// [`Runtime::spawn_blocking`](crate::Runtime::spawn_blocking). Other connections never wait for it.
+    /// [`Runtime::spawn_blocking`]. Other connections never wait for it.
     ///
     /// When it returns an error or panics, the connection is closed with 1011. When it returns
     /// `Ok`, the connection goes on: its listeners, and `next_message`, still work.

@@ -56,9 +56,11 @@ impl Legal {
                 self.is(Status::Connecting)?;
                 At::Connecting { attempts: *n }
             }
-            (At::Connecting { attempts: 0 }, Event::Connect(_)) if !self.again => At::Open,
-            (At::Connecting { attempts: 1.. }, Event::Connect(_)) => {
-                let At::Connecting { attempts } = self.at else { unreachable!() };
+            (At::Connecting { attempts: 0 }, Event::Connect(_)) if !self.again => {
+                self.is(Status::Open)?;
+                At::Open
+            }
+            (At::Connecting { attempts: attempts @ 1.. }, Event::Connect(_)) => {
                 self.is(Status::Open)?;
                 At::Opened { attempts }
             }
@@ -95,5 +97,51 @@ impl Legal {
         }
         self.status = to;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use moorline_core::Connected;
+
+    use super::*;
+
+    /// Whether all but the last are legal, and whether the last one is.
+    fn last_of(events: &[Event]) -> Result<(), String> {
+        let mut legal = Legal::new();
+        let (last, first) = events.split_last().unwrap();
+        for event in first {
+            legal.next(event).unwrap();
+        }
+        legal.next(last)
+    }
+
+    fn connect() -> Event {
+        Event::Connect(Connected::new(None, Vec::new()))
+    }
+
+    /// A client that comes in at the second attempt.
+    fn late() -> Vec<Event> {
+        let (connecting, open) = (Event::Status(Status::Connecting), Event::Status(Status::Open));
+        vec![connecting, Event::Connecting, Event::ReconnectAttempt(1), open, connect()]
+    }
+
+    #[test]
+    fn what_is_promised_is_legal() {
+        let reconnect = [late(), vec![Event::Reconnect(1)]].concat();
+        assert_eq!(last_of(&reconnect), Ok(()));
+        let message = [reconnect, vec![Event::Message("hello".into())]].concat();
+        assert_eq!(last_of(&message), Ok(()));
+    }
+
+    #[test]
+    fn what_breaks_a_promise_is_not() {
+        for wrong in [Event::Reconnect(2), Event::Message("hello".into()), connect()] {
+            assert!(last_of(&[late(), vec![wrong]].concat()).is_err());
+        }
+        let mut late = late();
+        late[2] = Event::ReconnectAttempt(2);
+        assert!(last_of(&late[..3]).is_err());
+        assert!(last_of(&[Event::Connecting]).is_err(), "the status comes first");
     }
 }

@@ -1,10 +1,11 @@
 //! Thousands of connections held while others come and go, and what their memory is afterwards.
 //!
 //! ```text
-//! MOORLINE_TRIAL_CONNECTIONS=10000 MOORLINE_TRIAL_SECONDS=30 cargo test --release --all-features --test churn -- --nocapture
+//! MOORLINE_TRIAL_CONNECTIONS=10000 MOORLINE_TRIAL_SECONDS=30 \
+//!     cargo test --release --all-features --test churn -- --nocapture
 //! ```
 //!
-//! 1,000 connections and 3 seconds by default, as in `cargo test`; `cargo xtask trial` plays the line above. Once in raw and
+//! 1,000 connections and 2 seconds by default, as in `cargo test`; `cargo xtask trial` plays the line above. Once in raw and
 //! once with a session. The clients are bare sockets, since moorline's own never reset a connection. The server is a
 //! process of its own: each of the two needs a descriptor for each connection, and its memory is to be its own.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
@@ -41,7 +42,7 @@ const SPARE: usize = 100;
 #[test]
 fn thousands_of_connections_come_and_go() {
     let connections = setting("MOORLINE_TRIAL_CONNECTIONS", 1_000_usize);
-    let seconds = setting("MOORLINE_TRIAL_SECONDS", 3_u64);
+    let seconds = setting("MOORLINE_TRIAL_SECONDS", 2_u64);
     let seed = setting("MOORLINE_SEED", fastrand::u64(..1_000_000));
     if !limit::allows(connections + SPARE, "thousands_of_connections_come_and_go") {
         return;

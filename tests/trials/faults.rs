@@ -64,14 +64,17 @@ async fn play(seed: u64, span: Duration) {
     // Sockets share what the runtime has opened for itself; so it is warm before the count.
     let runtime = Watched::new();
     drop(EchoServer::start(&runtime).await.stop().await);
-    let before = (tasks(), descriptors());
+    until("the warming up is over", PATIENCE, || tasks() == 0).await;
+    let before = descriptors();
 
     let server = EchoServer::start(&runtime).await;
     let proxies: Vec<_> = (0..PROXIES).map(|_| Arc::new(Proxy::new(server.address()))).collect();
     proxies.iter().for_each(|proxy| proxy.open());
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
-        .map(|n| Client::start(n, &runtime, proxies[n % PROXIES].address(), rng.fork(), over.clone()))
+        .map(|n| {
+            Client::start(n, &runtime, proxies[n % PROXIES].address(), rng.fork(), over.clone())
+        })
         .collect();
 
     let chaos: Vec<_> = proxies
@@ -93,9 +96,9 @@ async fn play(seed: u64, span: Duration) {
         until(&format!("client {} hears an echo", client.name()), PATIENCE, hears).await;
     }
     over.store(true, Ordering::Relaxed);
-    let count = || server.count() == CLIENTS;
-    until("the server has given up every lost link", PATIENCE, count).await;
-    assert!(clients.iter().all(Client::is_open), "nobody was lost meanwhile");
+    // A busy machine may lose one to a heartbeat even now; it comes back.
+    let all = || server.count() == CLIENTS && clients.iter().all(Client::is_open);
+    until("every client is open, and no link more is left at the server", PATIENCE, all).await;
     println!("every client is open, and the server knows {CLIENTS}");
 
     let mut sums = client::Sums::default();
@@ -113,10 +116,11 @@ async fn play(seed: u64, span: Duration) {
     }
     drop(proxies);
 
-    let nobody = || runtime.alive().is_empty();
-    until_or("no task is left", PATIENCE, nobody, || format!("{:?}", runtime.alive())).await;
-    until("the tasks are as many as before", PATIENCE, || tasks() == before.0).await;
-    until("the descriptors are as many as before", PATIENCE, || descriptors() == before.1).await;
+    let left = || format!("{} are: {:?}", tasks(), runtime.alive());
+    until_or("no task is left", PATIENCE, || tasks() == 0, left).await;
+    let left = || format!("{} and {before}", descriptors());
+    until_or("the descriptors are as many as before", PATIENCE, || descriptors() == before, left)
+        .await;
     println!("{faults}\n{sums}");
-    println!("left over: tasks {}, descriptors {}", tasks() - before.0, descriptors() - before.1);
+    println!("left over: {} tasks, {} descriptors", tasks(), descriptors() - before);
 }

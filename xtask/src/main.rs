@@ -9,6 +9,7 @@ mod fuzz;
 mod interop;
 mod report;
 mod test;
+mod trial;
 
 use std::process::ExitCode;
 
@@ -21,6 +22,7 @@ usage: cargo xtask <task>
            peers whose name has that in it
   bench    measures: `bench memory`, `bench websocket`
   faults   plants faults into the session machine and checks that its tests notice each
+  trial    plays the long trials on real sockets: a minute of faults, 10,000 connections that come and go
   fuzz     runs the fuzz targets, or one: cargo xtask fuzz [--runs N] [TARGET]; needs cargo-fuzz";
 
 fn main() -> ExitCode {
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["interop", name] => interop::run(name),
         ["bench", what @ ..] => bench::run(what),
         ["faults"] => faults::run(),
+        ["trial"] => trial::run(),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => Err(USAGE.to_owned()),
     };

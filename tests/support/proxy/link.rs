@@ -68,7 +68,7 @@ pub(super) async fn answer(mut client: TcpStream, status: u16, orders: Receiver)
 
 async fn broken(mut orders: Receiver) {
     if orders.wait_for(|orders| orders.broken).await.is_err() {
-        pending().await
+        pending::<()>().await;
     }
 }
 
