@@ -150,6 +150,13 @@ impl fmt::Display for Message {
     }
 }
 
+impl Default for Message {
+    /// The JSON value `{}`: for a channel's message that says nothing but that it came (R24).
+    fn default() -> Self {
+        Self::new(Data::Json(Bytes::from_static(b"{}")))
+    }
+}
+
 impl From<Data> for Message {
     fn from(data: Data) -> Self {
         Self::new(data)

@@ -10,6 +10,7 @@ behaviours![
     r24_what_no_listener_hears_waits_for_the_reader,
     r25_what_cannot_be_read_is_told_and_nothing_else_happens,
     r23_channel_and_type_arrive_with_the_message,
+    r24_a_message_that_says_nothing_is_an_empty_object,
 ];
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -82,4 +83,12 @@ async fn r23_channel_and_type_arrive_with_the_message(stage: Stage) {
     assert_eq!(message, sent);
     assert_eq!(message.channel.as_deref(), Some("chat"));
     assert_eq!(message.event.as_deref(), Some("greeting"));
+}
+
+async fn r24_a_message_that_says_nothing_is_an_empty_object(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    guest.send(Message::default().on("doorbell")).await.unwrap();
+    let message = stage.message(&connection).await;
+    assert_eq!(message.channel.as_deref(), Some("doorbell"));
+    assert_eq!(message.json::<serde_json::Value>().unwrap(), serde_json::json!({}));
 }

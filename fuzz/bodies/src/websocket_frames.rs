@@ -19,7 +19,8 @@ const REQUEST: &[u8] =
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
 
 /// Bits of the first byte: we are the client; the socket takes few bytes at a time; messages are echoed; the peer resets at
-/// the end; we close at the end. The second byte decides the pieces. The rest is what the peer sends.
+/// the end; we close at the end; we close after
+/// the first message. The second byte decides the pieces. The rest is what the peer sends.
 pub fn websocket_frames(data: &[u8]) {
     let mut choices = Choices::new(data);
     let (settings, how) = (choices.byte(), choices.byte());
@@ -29,6 +30,7 @@ pub fn websocket_frames(data: &[u8]) {
         echo: bit(settings, 2),
         end: if bit(settings, 3) { End::Reset } else { End::Close },
         close: bit(settings, 4),
+        close_early: bit(settings, 5),
     };
     let input = choices.rest();
     let cut = link.run(input, how);
@@ -46,6 +48,7 @@ struct Link {
     echo: bool,
     end: End,
     close: bool,
+    close_early: bool,
 }
 
 /// What came out of a receiver.
@@ -92,16 +95,22 @@ impl Link {
     /// Receives to the end, and sends each message back.
     async fn talk<S: Sender, R: Receiver>(&self, mut sender: S, mut receiver: R) -> Outcome {
         let mut outcome = Outcome::default();
+        let mut closed = false;
         loop {
             match receiver.receive().await {
                 Ok(Some(incoming)) => {
                     outcome.received.push(incoming.clone());
                     match incoming {
                         // A peer that has gone is told by the receiver.
-                        Incoming::Frame(frame) if self.echo => {
+                        Incoming::Frame(frame) if self.echo && !self.close_early => {
                             if sender.send(frame).await.is_ok() {
                                 let _ = sender.flush().await;
                             }
+                        }
+                        // What the peer sent before it hears of it still comes.
+                        Incoming::Frame(_) if self.close_early && !closed => {
+                            let _ = sender.close(CloseFrame::new(1000, "enough")).await;
+                            closed = true;
                         }
                         Incoming::Frame(_) | Incoming::Activity => {}
                         Incoming::Close(_) => break,
@@ -114,10 +123,10 @@ impl Link {
                 }
             }
         }
+        let over = closed || matches!(outcome.received.last(), Some(Incoming::Close(_)));
         if self.close {
-            let closed = sender.close(CloseFrame::new(1000, "bye")).await;
-            let over = matches!(outcome.received.last(), Some(Incoming::Close(_)));
-            assert!(closed.is_err() || !over, "closed twice");
+            let result = sender.close(CloseFrame::new(1000, "bye")).await;
+            assert!(result.is_err() || !over, "closed twice");
             assert!(sender.send(Frame::text("more")).await.is_err(), "sent behind a close");
         }
         outcome
@@ -141,7 +150,7 @@ impl Link {
                 _ => None,
             })
             .collect();
-        let echoes = if self.echo { &frames[..] } else { &[] };
+        let echoes = if self.echo && !self.close_early { &frames[..] } else { &[] };
         assert!(echoes.starts_with(&echoed), "{echoed:?} for {frames:?}");
         let pongs = answers.iter().filter(|answer| matches!(answer, Answer::Pong)).count();
         let activity = |incoming: &&Incoming| matches!(incoming, Incoming::Activity);
@@ -156,11 +165,13 @@ impl Link {
         });
         if self.end == End::Close {
             assert_eq!(echoed.len(), echoes.len(), "an echo is missing");
-            if protocol {
+            let closed_early = self.close_early && !frames.is_empty();
+            if protocol && !closed_early {
                 assert!(matches!(close, Some(Some(1002 | 1007 | 1009))), "{close:?}");
             }
             let closed = matches!(outcome.received.last(), Some(Incoming::Close(_)));
-            assert_eq!(close.is_some(), closed || protocol || self.close, "{outcome:?}");
+            let closes = closed || protocol || self.close || closed_early;
+            assert_eq!(close.is_some(), closes, "{outcome:?}");
         }
     }
 }
