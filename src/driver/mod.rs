@@ -217,6 +217,12 @@ impl<R: Role> Driver<R> {
     fn poll_link(&mut self, context: &mut Context<'_>) {
         let mut room = self.room_to_read();
         for frames in 1..=FRAMES_A_TURN {
+            // A change of status is told before what comes next can bring another one: a link may be lost with the very
+            // bytes that opened it.
+            if self.machine.status() != self.status {
+                self.drain();
+                room = self.room_to_read();
+            }
             if room == 0 || self.read_out || !self.machine.reads() {
                 return;
             }

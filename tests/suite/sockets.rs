@@ -4,7 +4,7 @@ use moorline::{Direction, Raw, Reason};
 use moorline_core::TransportErrorKind;
 
 use crate::stage::pairs::Sockets;
-use crate::stage::{Journal, Pair, SECOND, Stage};
+use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
 
 on_sockets![
     raw_stops_reading_when_nobody_takes_and_loses_nothing_of_many_megabytes,
@@ -22,8 +22,10 @@ const LARGE: usize = 64 * 1024;
 const MANY: usize = 1_000;
 
 async fn raw_stops_reading_when_nobody_takes_and_loses_nothing_of_many_megabytes(stage: Sockets) {
-    let server = stage.server().codec(Raw).queue(LARGE);
-    let client = stage.client().codec(Raw).window(LARGE);
+    // The sender's pings wait behind what is not read, and reading all of it takes a busy machine longer than a heartbeat.
+    let patient = || stage.heartbeat(60 * A_MINUTE, 60 * A_MINUTE);
+    let server = stage.server().codec(Raw).queue(LARGE).heartbeat(patient());
+    let client = stage.client().codec(Raw).window(LARGE).heartbeat(patient());
     let Pair { connection, guest, .. } = stage.pair_of(server, client).await;
     let sender = guest.clone();
     stage.spawn(async move {

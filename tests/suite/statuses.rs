@@ -3,12 +3,14 @@
 use futures_util::StreamExt;
 use moorline::{Handle, Status};
 
+use crate::stage::journal::word;
 use crate::stage::{Journal, Pair, SECOND, Stage};
 
 behaviours![
     r9_the_status_is_known_at_once,
     r9_waiting_to_retry_counts_as_connecting,
     r9_listeners_hear_each_change_in_order,
+    r9_what_is_open_for_a_moment_only_has_been_open,
     r9_the_stream_begins_with_the_present_and_never_misses_the_newest,
 ];
 
@@ -54,6 +56,22 @@ async fn r9_listeners_hear_each_change_in_order(stage: Stage) {
     stage.reads(&journal, "Closed").await;
     let words = ["Connecting", "Open", "Connecting", "Open", "Closing", "Closed"];
     assert_eq!(journal.words(), words);
+}
+
+/// The link's end comes right behind the packet that opens it.
+async fn r9_what_is_open_for_a_moment_only_has_been_open(stage: Stage) {
+    let mut host = stage.host().await;
+    let connection = stage.client().reconnect(false).build().closed();
+    let journal = Journal::default();
+    let pen = journal.clone();
+    connection.on_any(move |event| pen.write(word(&event)));
+    connection.open();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    drop(link);
+    stage.reads(&journal, "disconnect TransportClose").await;
+    let words = ["status Connecting", "connecting", "status Open", "connect", "status Closed"];
+    assert_eq!(journal.words()[..words.len()], words);
 }
 
 async fn r9_the_stream_begins_with_the_present_and_never_misses_the_newest(stage: Stage) {

@@ -79,8 +79,11 @@ impl Legal {
     }
 
     fn is(&self, status: Status) -> Result<(), String> {
-        let own = self.status;
-        if own == status { Ok(()) } else { Err(format!("its status is {own:?}, not {status:?}")) }
+        let (own, at) = (self.status, self.at);
+        if own == status {
+            return Ok(());
+        }
+        Err(format!("its status is {own:?}, not {status:?}, at {at:?}"))
     }
 
     fn change(&mut self, to: Status) -> Result<(), String> {

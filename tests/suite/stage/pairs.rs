@@ -65,6 +65,10 @@ pub(crate) const SEEDS: u64 = 20;
 /// and the shortest time-out, a second, 20 ms, which a busy machine still keeps.
 const SCALE: u32 = 50;
 
+/// The same where links are sockets, with a proxy's thread and the system in between: a heartbeat's time-out and an attempt's
+/// become a second each, which they keep even where many share the machine.
+const SOCKET_SCALE: u32 = 20;
+
 /// How long a wait in virtual time may be: ten minutes, longer than anything that a test waits for.
 const VIRTUAL_PATIENCE: Duration = Duration::from_secs(600);
 
@@ -138,7 +142,7 @@ pub(crate) fn memory_on_sim<F: Future<Output = ()>>(behaviour: impl Fn(Stage) ->
 }
 
 pub(crate) fn memory_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
-    on_tokio(|runtime| Box::new(Memory(Network::new(runtime))), behaviour);
+    on_tokio(SCALE, |runtime| Box::new(Memory(Network::new(runtime))), behaviour);
 }
 
 pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(
@@ -147,7 +151,7 @@ pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(
 ) {
     // `counting` tells of it.
     if WEBSOCKET_ON_TOKIO.iter().all(|left_out| left_out.behaviour != name) {
-        on_tokio(|runtime| Box::new(WebSockets::new(runtime)), behaviour);
+        on_tokio(SOCKET_SCALE, |runtime| Box::new(WebSockets::new(runtime)), behaviour);
     }
 }
 
@@ -173,11 +177,12 @@ pub(crate) fn on_sockets<F: Future<Output = ()>>(behaviour: impl Fn(Sockets) -> 
         Box::new(venue) as Box<dyn Venue>
     };
     let proxy = || proxy.get().expect("the venue comes first").clone();
-    on_tokio(venue, |stage| behaviour(Sockets { stage, proxy: proxy() }));
+    on_tokio(SOCKET_SCALE, venue, |stage| behaviour(Sockets { stage, proxy: proxy() }));
 }
 
 /// Plays a behaviour on tokio, over the transport that `venue` makes.
 fn on_tokio<F: Future<Output = ()>>(
+    scale: u32,
     venue: impl FnOnce(Tokio) -> Box<dyn Venue>,
     behaviour: impl Fn(Stage) -> F,
 ) {
@@ -192,7 +197,7 @@ fn on_tokio<F: Future<Output = ()>>(
         let inner = Inner {
             runtime: Arc::new(runtime.clone()),
             venue: venue(runtime),
-            scale: SCALE,
+            scale,
             patience: REAL_PATIENCE,
             glance: MS,
             tasks: Box::new(move || handle.metrics().num_alive_tasks()),
