@@ -13,12 +13,12 @@ use moorline_core::machine::{Received, Taken};
 use moorline_core::{Config, Message, Time};
 
 use crate::listeners::{Callback, Kind, Registry, Token};
-use crate::streams::{EventQueue, StatusCell};
+use crate::streams::{EventQueue, StatusCell, weight};
 use crate::sync::{WaitList, lock};
 use crate::{Event, Status};
 
-/// How many events may wait for the listeners, beside messages, whose bound is the window. Past it the
-/// oldest are dropped, and told as [`Event::Lagged`].
+/// How many events may wait for the listeners, and no more than the window's bytes of them; messages
+/// have the window to themselves. Past it the oldest are dropped, and told as [`Event::Lagged`].
 const MAX_JOBS: usize = 1024;
 
 /// See the [module](self).
@@ -31,6 +31,7 @@ pub(crate) struct Delivery {
     has_reader: bool,
     jobs: VecDeque<Job>,
     waiting_events: usize,
+    waiting_bytes: usize,
     lagged: u64,
     worker: Worker,
     streams: Vec<Weak<Mutex<EventQueue>>>,
@@ -96,6 +97,7 @@ impl Delivery {
             has_reader: false,
             jobs: VecDeque::new(),
             waiting_events: 0,
+            waiting_bytes: 0,
             lagged: 0,
             worker: Worker::None,
             streams: Vec::new(),
@@ -157,15 +159,24 @@ impl Delivery {
         if !self.registry.hear(&event) {
             return;
         }
-        if self.waiting_events >= MAX_JOBS {
+        self.waiting_events += 1;
+        self.waiting_bytes += weight(&event);
+        self.push_job(Job::Event(event), wakes);
+        while self.waiting_events > MAX_JOBS
+            || (self.waiting_bytes > self.window && self.waiting_events > 1)
+        {
             self.drop_oldest_event();
         }
-        self.waiting_events += 1;
-        self.push_job(Job::Event(event), wakes);
     }
 
     /// Gives the application a message.
-    pub(crate) fn deliver(&mut self, received: Received, now: Time, wakes: &mut Vec<Waker>) {
+    /// What is dropped is given back, to be dropped without the lock.
+    pub(crate) fn deliver(
+        &mut self,
+        received: Received,
+        now: Time,
+        wakes: &mut Vec<Waker>,
+    ) -> Vec<Item> {
         let Received { message, cost, numbered } = received;
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
@@ -181,23 +192,29 @@ impl Delivery {
             if self.inbox.len() == 1 {
                 wakes.extend(self.readers.first());
             }
-            self.forget_streamed();
+            return self.forget_streamed();
         } else {
             self.unheard += 1;
             self.count_taken(&item);
+            return vec![item];
         }
+        Vec::new()
     }
 
     /// Messages that a stream has seen wait for a reader too, but not in more than half of the window: an
     /// application that reads streams alone does not stall its peer.
-    fn forget_streamed(&mut self) {
+    fn forget_streamed(&mut self) -> Vec<Item> {
+        let mut dropped = Vec::new();
         while !self.has_reader && self.held * 2 > self.window {
-            let Some(item) = self.inbox.pop_front() else { return };
+            let Some(item) = self.inbox.pop_front() else { break };
             if !item.streamed {
-                return self.inbox.push_front(item);
+                self.inbox.push_front(item);
+                break;
             }
             self.count_taken(&item);
+            dropped.push(item);
         }
+        dropped
     }
 
     /// When the oldest message that nobody listens for is too old.
@@ -208,17 +225,24 @@ impl Delivery {
         }
     }
 
-    /// Drops what nobody has listened for in time.
-    pub(crate) fn expire(&mut self, now: Time, config: &Config, wakes: &mut Vec<Waker>) {
-        let before = self.unheard;
+    /// Takes out what nobody has listened for in time, to be dropped without the lock.
+    pub(crate) fn expire(
+        &mut self,
+        now: Time,
+        config: &Config,
+        wakes: &mut Vec<Waker>,
+    ) -> Vec<Item> {
+        let (before, mut dropped) = (self.unheard, Vec::new());
         while self.expiry(config) <= now {
             let Some(item) = self.inbox.pop_front() else { break };
             self.unheard += u64::from(!item.streamed);
             self.count_taken(&item);
+            dropped.push(item);
         }
         if before == 0 && self.unheard > 0 {
             self.dispatch(Event::Unheard(self.unheard), wakes);
         }
+        dropped
     }
 
     /// Nothing more will come.
@@ -261,9 +285,9 @@ impl Delivery {
 
     fn drop_oldest_event(&mut self) {
         let oldest = self.jobs.iter().position(|job| matches!(job, Job::Event(_)));
-        if let Some(at) = oldest {
-            self.jobs.remove(at);
+        if let Some(Job::Event(event)) = oldest.and_then(|at| self.jobs.remove(at)) {
             self.waiting_events -= 1;
+            self.waiting_bytes -= weight(&event);
             self.lagged += 1;
         }
     }
@@ -358,6 +382,7 @@ impl Delivery {
             queue.end();
         }
         let queue = Arc::new(Mutex::new(queue));
+        prune(&mut self.streams);
         self.streams.push(Arc::downgrade(&queue));
         queue
     }
@@ -368,6 +393,7 @@ impl Delivery {
             cell.end();
         }
         let cell = Arc::new(Mutex::new(cell));
+        prune(&mut self.statuses);
         self.statuses.push(Arc::downgrade(&cell));
         cell
     }
@@ -388,11 +414,14 @@ impl Delivery {
             match self.jobs.pop_front() {
                 Some(Job::Event(event)) => {
                     self.waiting_events -= 1;
+                    self.waiting_bytes -= weight(&event);
                     (event, None)
                 }
                 Some(Job::Message(item)) => (Event::Message(item.message.clone()), Some(item)),
                 None if self.ended => {
                     self.worker = Worker::None;
+                    // Under the same lock: a listener that is added now has a task of its own.
+                    called.extend(self.registry.remove(|_, _| true));
                     return Err(());
                 }
                 None => {
@@ -418,5 +447,12 @@ impl Delivery {
         let wake = self.driver_waits || fresh * 4 >= self.window as u64;
         self.driver_waits &= !wake;
         wake
+    }
+}
+
+/// Forgets streams that are gone, before the list would grow: on a quiet connection nothing else does.
+fn prune<T>(streams: &mut Vec<Weak<T>>) {
+    if streams.len() == streams.capacity() {
+        streams.retain(|stream| stream.strong_count() > 0);
     }
 }

@@ -12,7 +12,8 @@ use crate::delivery::Delivery;
 use crate::sync::{WaitList, lock};
 use crate::{ConnectError, Event, SendError, Status};
 
-/// See the [module](self). Locks are taken one at a time, and never while user code runs.
+/// See the [module](self). Locks are never held while user code runs. Where both are, `state` is locked before
+/// `delivery`.
 pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) runtime: Arc<dyn Runtime>,
@@ -200,12 +201,14 @@ impl State {
         [opener, sender]
     }
 
-    /// Drops messages that were accepted and are still here; how many.
-    pub(crate) fn drop_sends(&mut self) -> u64 {
-        let before = self.commands.len();
-        self.commands.retain(|command| !matches!(command, Command::Send(_)));
+    /// Takes out the messages that were accepted and are still here, to be dropped without the lock.
+    pub(crate) fn drop_sends(&mut self) -> Vec<Command> {
+        let (sends, kept) = std::mem::take(&mut self.commands)
+            .into_iter()
+            .partition(|command| matches!(command, Command::Send(_)));
+        self.commands = kept;
         self.queued = 0;
-        (before - self.commands.len()) as u64
+        sends
     }
 
     /// User code is about to run in the driver's own task, which looks at what it asks for right after.

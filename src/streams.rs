@@ -78,12 +78,12 @@ impl EventQueue {
     }
 
     pub(crate) fn push(&mut self, event: Event) -> Option<Waker> {
-        self.bytes += bytes(&event);
+        self.bytes += weight(&event);
         self.events.push_back(event);
         while self.events.len() > MAX_EVENTS
             || (self.bytes > self.max_bytes && self.events.len() > 1)
         {
-            self.bytes -= self.events.pop_front().as_ref().map_or(0, bytes);
+            self.bytes -= self.events.pop_front().as_ref().map_or(0, weight);
             self.lagged += 1;
         }
         self.waker.take()
@@ -100,7 +100,7 @@ impl EventQueue {
         }
         match self.events.pop_front() {
             Some(event) => {
-                self.bytes -= bytes(&event);
+                self.bytes -= weight(&event);
                 Poll::Ready(Some(event))
             }
             None if self.ended => Poll::Ready(None),
@@ -113,10 +113,15 @@ impl EventQueue {
 }
 
 /// What an event weighs, beside itself.
-fn bytes(event: &Event) -> usize {
+pub(crate) fn weight(event: &Event) -> usize {
     match event {
         Event::Message(message) => message.bytes().len(),
-        Event::MessageError(error) => error.message.bytes().len(),
+        Event::MessageError(error) => error.message.bytes().len() + error.cause.len(),
+        Event::Error(error) => {
+            error.code.len()
+                + error.message.len()
+                + error.details.as_ref().map_or(0, |details| details.len())
+        }
         _ => 0,
     }
 }

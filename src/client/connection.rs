@@ -64,8 +64,8 @@ impl Connection {
         }
         let opens = state.opens;
         let waker = state.command(Command::Connect);
-        drop(state);
         lock(&self.shared.delivery).begin_connecting();
+        drop(state);
         waker.into_iter().for_each(Waker::wake);
         Ok(opens)
     }

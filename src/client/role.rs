@@ -1,14 +1,17 @@
 //! What only a client's connections do: make links.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use moorline_core::machine::{Failure, Grant, Refusal};
 use moorline_core::wire::Hello;
 use moorline_core::{BoxFuture, ConnectRequest, Transport};
 
 use crate::Event;
 use crate::driver::{Attempt, Link, Role};
+use crate::error::panic_text;
 use crate::server::Admission;
 use crate::shared::Shared;
 
@@ -31,7 +34,7 @@ pub(crate) fn attempts<T: Transport>(
         let credentials = credentials.clone();
         let mut request = request.clone();
         request.attempt = attempt;
-        Box::pin(async move {
+        let attempt = async move {
             // Fetched afresh for each attempt: a token may have expired in the meantime (R43).
             let auth = match credentials {
                 Some(fetch) => {
@@ -42,7 +45,12 @@ pub(crate) fn attempts<T: Transport>(
             let link = transport.connect(&request).await;
             let (sender, receiver) = link.map_err(|error| Failure::from(&error))?;
             Ok((Link::new(sender, receiver), transport.capabilities(), auth))
-        })
+        };
+        // A panic of the hook's or the transport's costs this attempt and not the connection.
+        let attempt = AssertUnwindSafe(attempt).catch_unwind();
+        Box::pin(attempt.map(|attempt| {
+            attempt.unwrap_or_else(|panic| Err(Failure::retryable("panicked", panic_text(&*panic))))
+        }))
     })
 }
 

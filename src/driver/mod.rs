@@ -93,6 +93,10 @@ pub(crate) struct Driver<R: Role> {
     now: Time,
     /// There is more to do before something new happens.
     again: bool,
+    /// Whether the next message that is taken wakes this driver.
+    told_waits: bool,
+    /// It was told to connect while it was closing.
+    connect_after: bool,
     /// How many bytes may still be read in this poll.
     bytes_left: usize,
     status: Status,
@@ -124,6 +128,8 @@ impl<R: Role> Driver<R> {
             wanted: Time::MAX,
             now: shared.runtime.now(),
             again: false,
+            told_waits: false,
+            connect_after: false,
             bytes_left: 0,
             shared,
         }
@@ -160,8 +166,14 @@ impl<R: Role> Driver<R> {
         self.poll_link(context);
         self.look_at_delivery();
         self.drain();
+        // A link that takes everything at once must not keep the machine from its deadline.
+        if self.tick() {
+            self.drain();
+        }
         for _ in 0..BATCHES_A_TURN {
             if !self.poll_written(context) && !self.poll_timer(context) {
+                // An acknowledgement that rode on a batch has disarmed the timer that would have looked again.
+                self.again |= !self.told_waits && self.machine.awaits_taking();
                 self.publish(context);
                 return self.again;
             }
@@ -176,12 +188,20 @@ impl<R: Role> Driver<R> {
         lock(&self.shared.state).take_commands(&mut commands, context.waker());
         for command in commands.drain(..) {
             match command {
+                // The connection opened just when it was disconnected, and is not closed yet.
+                Command::Connect if self.machine.status() == Status::Closing => {
+                    self.connect_after = true;
+                }
                 Command::Connect => self.tell(Input::Connect),
-                Command::Disconnect(close) => self.tell(Input::Disconnect(*close)),
+                Command::Disconnect(close) => {
+                    self.connect_after = false;
+                    self.tell(Input::Disconnect(*close));
+                }
                 Command::Send(outgoing) => self.tell(Input::Send(outgoing)),
                 Command::Ping => self.tell(Input::Ping),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
+                    self.connect_after = false;
                     self.abandoned = true;
                     self.tell(Input::Disconnect(*close));
                 }
@@ -283,13 +303,16 @@ impl<R: Role> Driver<R> {
     /// Tells the machine what the application has taken, and drops what nobody has listened for.
     fn look_at_delivery(&mut self) {
         let waits = self.machine.awaits_taking() || self.suspended;
+        self.told_waits = waits;
         let config = &self.shared.config;
         let mut delivery = lock(&self.shared.delivery);
+        let mut dropped = Vec::new();
         if delivery.expiry(config) <= self.now {
-            delivery.expire(self.now, config, &mut self.wakes);
+            dropped = delivery.expire(self.now, config, &mut self.wakes);
         }
         let taken = delivery.report_taken(waits);
         drop(delivery);
+        drop(dropped);
         if let Some(taken) = taken {
             self.tell(Input::Taken(taken));
         }
@@ -318,9 +341,7 @@ impl<R: Role> Driver<R> {
     /// the timer as it is: it then fires once for nothing, which is cheaper than setting it with each
     /// message.
     fn poll_timer(&mut self, context: &mut Context<'_>) -> bool {
-        if self.wanted <= self.now {
-            self.tell(Input::Tick);
-            self.give_memory_back();
+        if self.tick() {
             return true;
         }
         let deadline = self.wanted.min(lock(&self.shared.delivery).expiry(&self.shared.config));
@@ -336,6 +357,15 @@ impl<R: Role> Driver<R> {
             self.again = true;
         }
         false
+    }
+
+    fn tick(&mut self) -> bool {
+        let due = self.wanted <= self.now;
+        if due {
+            self.tell(Input::Tick);
+            self.give_memory_back();
+        }
+        due
     }
 
     fn give_memory_back(&mut self) {
@@ -365,7 +395,9 @@ impl<R: Role> Driver<R> {
                     _ => self.batch.clear(),
                 },
                 Output::Message(received) => {
-                    lock(&self.shared.delivery).deliver(received, self.now, &mut self.wakes);
+                    // Bound to a name: what is dropped is user code, and comes after the lock.
+                    let _dropped =
+                        lock(&self.shared.delivery).deliver(received, self.now, &mut self.wakes);
                 }
                 Output::Event(event) => self.tell_application(event),
                 Output::Connect { attempt, .. } => {
@@ -396,7 +428,7 @@ impl<R: Role> Driver<R> {
     /// Tells of a change of status before the event that goes with it.
     fn note_status(&mut self) {
         let status = self.machine.status();
-        if status == self.status {
+        if status == self.status || (status == Status::Closed && self.connect_after) {
             return;
         }
         self.status = status;
@@ -420,7 +452,8 @@ impl<R: Role> Driver<R> {
             }
             // Messages that were accepted in the meantime did not reach the machine.
             Event::Disconnect(end) => {
-                end.unsent += lock(&self.shared.state).drop_sends();
+                let dropped = lock(&self.shared.state).drop_sends();
+                end.unsent += dropped.len() as u64;
             }
             _ => {}
         }
@@ -439,6 +472,9 @@ impl<R: Role> Driver<R> {
     }
 
     fn closed(&mut self, failure: Option<Failure>) {
+        if std::mem::take(&mut self.connect_after) {
+            return self.tell(Input::Connect);
+        }
         let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
         let mut state = lock(&self.shared.state);
         state.failure = Some(failure);
@@ -506,14 +542,21 @@ impl<R: Role> Drop for Driver<R> {
         let mut state = lock(&self.shared.state);
         state.driver_gone = true;
         state.status = Status::Closed;
-        state.commands.clear();
+        let commands = std::mem::take(&mut state.commands);
         state.round_trips += 1;
         state.round_trip = None;
         wakes.extend(state.openers.first());
         wakes.extend(state.room.first());
         wakes.extend(state.pingers.first());
         drop(state);
-        lock(&self.shared.delivery).end(&mut wakes);
+        drop(commands);
+        let mut delivery = lock(&self.shared.delivery);
+        if self.status != Status::Closed {
+            // It did not come to its end: the runtime has ended, or something of the user's panicked.
+            delivery.set_status(Status::Closed, &mut wakes);
+        }
+        delivery.end(&mut wakes);
+        drop(delivery);
         wakes.into_iter().for_each(Waker::wake);
     }
 }

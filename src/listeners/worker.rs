@@ -30,8 +30,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             shared.wake_driver();
         }
     }
-    // A listener may hold the connection that holds it. Bound to a name: dropped after the lock.
-    let _over = lock(&shared.delivery).registry().remove(|_, _| true);
+    // A listener may hold the connection that holds it: `called` has the last of them, and drops them here.
 }
 
 async fn next_call(shared: &Shared, called: &mut Vec<Arc<Callback>>) -> Option<Call> {
@@ -51,7 +50,12 @@ async fn next_call(shared: &Shared, called: &mut Vec<Arc<Callback>>) -> Option<C
 async fn call(shared: &Shared, event: &Event, called: &mut Vec<Arc<Callback>>) {
     for callback in called.drain(..) {
         // A listener that panicked is run again at the next event: what it has seen half done is its own.
-        let ran = catch_unwind(AssertUnwindSafe(|| callback.run(event.clone())));
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            let ran = callback.run(event.clone());
+            // One that is heard once goes here, with what it has captured.
+            drop(callback);
+            ran
+        }));
         let panic = match ran {
             Ok(Ran::Done) => None,
             Ok(Ran::Later(future)) => AssertUnwindSafe(future).catch_unwind().await.err(),

@@ -128,10 +128,11 @@ impl Hooks {
 
 fn run(hook: OnConnect, connection: ServerConnection) -> BoxFuture<'static, ()> {
     Box::pin(async move {
-        let called = async { hook(connection.clone()).await };
+        // The error is the user's code too, as it is written out and as it is dropped.
+        let called = async { hook(connection.clone()).await.map_err(|error| error.to_string()) };
         let failure = match AssertUnwindSafe(called).catch_unwind().await {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => error,
             Err(panic) => panic_text(&*panic),
         };
         fail(&connection, failure);

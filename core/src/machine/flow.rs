@@ -13,6 +13,9 @@ const ACK_DELAY: Duration = Duration::from_millis(50);
 /// The share of the window that may be taken before an acknowledgement goes out at once.
 const ACK_SHARE: u64 = 4;
 
+/// The largest window of a peer's that is used: what is under way is remembered, message by message.
+const MAX_WINDOW: u64 = 16 << 20;
+
 /// Messages on their way to the peer.
 #[derive(Debug)]
 pub(super) struct Outbound {
@@ -52,6 +55,7 @@ impl Outbound {
 
     /// A link has opened: with the peer's window, or without acknowledgements.
     pub(super) fn open(&mut self, window: Option<u64>) {
+        let window = window.map(|window| window.min(MAX_WINDOW));
         *self = Self { window, dropped_volatile: self.dropped_volatile, ..Self::new() };
     }
 

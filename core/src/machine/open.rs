@@ -1,10 +1,12 @@
 //! An open connection: messages, acknowledgements, signs of life.
 
+use bytes::Bytes;
+
 use super::flow::Inbound;
 use super::heartbeat::{Beat, Pulse};
 use super::{Failure, Machine, Outgoing, Output, PeerLimits, Received, State, Taken};
 use crate::reason::close_code;
-use crate::wire::{Ack, DecodeError, PACKET_OVERHEAD, Packet, is_numbered};
+use crate::wire::{Ack, DecodeError, ErrorPacket, PACKET_OVERHEAD, Packet, is_numbered};
 use crate::{ErrorEvent, Event, Frame, Message, Origin, Side, Time};
 
 impl Machine {
@@ -134,11 +136,7 @@ impl Machine {
             Packet::Ack(ack) => self.acknowledged(now, ack),
             Packet::Ping(token) => self.control.pong = Some(token),
             Packet::Pong(token) => self.answer_round_trip(now, Some(token)),
-            Packet::Error(error) => {
-                let mut event = ErrorEvent::new(Origin::Peer, error.code, error.message);
-                event.details = error.details;
-                self.event(Event::Error(event));
-            }
+            Packet::Error(error) => self.event(Event::Error(error_of_peer(error))),
             Packet::Close(close) => match self.state {
                 // Both ends close at once: each waits for the link's end already.
                 State::Closing(_) => {}
@@ -211,4 +209,26 @@ fn undecodable(error: &DecodeError) -> Failure {
         }
         _ => Failure::retryable("bad_packet", error.to_string()),
     }
+}
+
+/// The largest details of a peer's error that are told, in bytes.
+const MAX_DETAILS: usize = 4096;
+
+/// What a peer reports, cut to what a person reads: errors are outside the window.
+fn error_of_peer(error: ErrorPacket) -> ErrorEvent {
+    let (code, message) = (shortened(error.code, 64), shortened(error.message, 1024));
+    let mut event = ErrorEvent::new(Origin::Peer, code, message);
+    // Copied, or the frame that they lie in would be kept with them.
+    let details = error.details.filter(|details| details.len() <= MAX_DETAILS);
+    event.details = details.map(|details| Bytes::copy_from_slice(&details));
+    event
+}
+
+/// At most so many bytes, cut at a character's edge.
+fn shortened(text: String, most: usize) -> String {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    text[..end].to_owned()
 }
