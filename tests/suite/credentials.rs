@@ -11,6 +11,7 @@ behaviours![
     r43_credentials_are_fetched_afresh_for_each_attempt,
     r43_credentials_that_cannot_be_fetched_are_tried_again,
     r43_credentials_that_hang_are_given_up_with_the_attempt,
+    a_panic_of_the_credentials_costs_one_attempt,
 ];
 
 /// A running server that writes down the credentials of each client.
@@ -78,5 +79,23 @@ async fn r43_credentials_that_hang_are_given_up_with_the_attempt(stage: Stage) {
     stage.within("it opens", connection.opened()).await.unwrap();
     stage.reads(&journal, "reconnect 1").await;
     assert_eq!(journal.count("error Connect timed_out"), 1);
+    assert_eq!(seen.words(), ["at last"]);
+}
+
+async fn a_panic_of_the_credentials_costs_one_attempt(stage: Stage) {
+    let seen = server(&stage).await;
+    let count = AtomicUsize::new(0);
+    let client = stage.client().credentials(move || {
+        let first = count.fetch_add(1, Ordering::SeqCst) == 0;
+        async move {
+            assert!(!first, "the first time it panics");
+            Ok("at last".to_owned())
+        }
+    });
+    let connection = client.build().closed();
+    let journal = Journal::of(&connection);
+    connection.open();
+    stage.within("it opens", connection.opened()).await.unwrap();
+    assert_eq!(journal.count("error Connect panicked"), 1);
     assert_eq!(seen.words(), ["at last"]);
 }

@@ -1,6 +1,6 @@
 //! Messages wait for whoever takes them, and not for ever.
 
-use moorline::event;
+use moorline::{Disconnect, event};
 
 use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
 
@@ -11,7 +11,10 @@ behaviours![
     listeners_and_readers_share_without_doubling,
 ];
 
-in_virtual_time![what_nobody_hears_waits_exactly_its_time];
+in_virtual_time![
+    what_nobody_hears_waits_exactly_its_time,
+    what_was_taken_is_acknowledged_soon_also_behind_a_large_batch,
+];
 
 async fn messages_before_the_first_listener_are_not_missed(stage: Stage) {
     let Pair { connection, guest, .. } = stage.pair().await;
@@ -96,4 +99,32 @@ async fn what_nobody_hears_waits_exactly_its_time(stage: Virtual) {
     guest.send("c").await.unwrap();
     stage.sleep(60 * SECOND).await;
     assert_eq!(told.words().len(), 1);
+}
+
+/// An acknowledgement rides on a batch of more than 64 messages, in the very turn in which the next message comes: that one
+/// is acknowledged by itself.
+async fn what_was_taken_is_acknowledged_soon_also_behind_a_large_batch(stage: Virtual) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    let (host, sim) = (guest.clone(), stage.sim.clone());
+    guest.on_message(move |message| {
+        let (host, sim) = (host.clone(), sim.clone());
+        async move {
+            sim.sleep(SECOND / 10).await;
+            if message.text() == Some("first") {
+                for _ in 0..100 {
+                    host.try_send("answer").unwrap();
+                }
+            }
+        }
+    });
+    let ends = Journal::default();
+    let pen = ends.clone();
+    connection.on_disconnect(move |end: Disconnect| pen.write(end.unconfirmed.to_string()));
+    connection.send("first").await.unwrap();
+    stage.sleep(SECOND / 10).await;
+    connection.send("second").await.unwrap();
+    stage.sleep(20 * SECOND).await;
+    stage.reset();
+    stage.until("it is lost", || !ends.words().is_empty()).await;
+    assert_eq!(ends.words(), ["0"], "nothing is unconfirmed twenty seconds later");
 }

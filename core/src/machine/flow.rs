@@ -245,3 +245,21 @@ impl Taken {
         self.cost += cost as u64;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_without_end_does_not_make_memory_grow_without_end() {
+        let mut outbound = Outbound::new();
+        outbound.open(Some(u64::MAX));
+        let frame = Frame::binary(vec![0; 1 << 20]);
+        for _ in 0..64 {
+            outbound.push(Outgoing { frame: frame.clone(), class: Class::AtLeastOnce });
+        }
+        while outbound.pop().is_some() {}
+        assert!(outbound.in_flight() <= MAX_WINDOW, "{} bytes under way", outbound.in_flight());
+        assert!(!outbound.is_empty());
+    }
+}

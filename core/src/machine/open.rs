@@ -232,3 +232,16 @@ fn shortened(text: String, most: usize) -> String {
     let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     text[..end].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_peer_reports_is_cut_to_what_a_person_reads() {
+        let huge = "é".repeat(500_000);
+        let details = Some(Bytes::from(huge.clone()));
+        let told = error_of_peer(ErrorPacket { code: huge.clone(), message: huge, details });
+        assert_eq!((told.code.len(), told.message.len(), told.details), (64, 1024, None));
+    }
+}
