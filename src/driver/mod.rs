@@ -5,6 +5,8 @@
 //! write is stuck, since both halves are polled side by side.
 
 mod link;
+mod role;
+mod tell;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,17 +14,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use moorline_core::machine::{Failure, Grant, Input, Loss, Output, Refusal, Transmit};
-use moorline_core::wire::{Hello, cost};
+use moorline_core::machine::{Failure, Input, Loss, Output, Refusal, Transmit};
+use moorline_core::wire::cost;
 use moorline_core::{
     BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
 };
 
 pub(crate) use self::link::Link;
+pub(crate) use self::role::{Attempt, Role};
 use crate::server::Admission;
 use crate::shared::{Command, Shared};
 use crate::sync::lock;
-use crate::{ConnectError, Event};
 
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
 const FRAMES_A_TURN: usize = 64;
@@ -38,30 +40,6 @@ const BATCHES_A_TURN: usize = 4;
 
 /// Turns in one poll, so that a busy connection leaves its thread to the others.
 const TURNS_A_POLL: usize = 8;
-
-/// What an attempt to make a link gives: the link, what it can do, and credentials.
-pub(crate) type Attempt = Result<(Link, Capabilities, Option<Bytes>), Failure>;
-
-/// What only one side's connections do.
-pub(crate) trait Role: Send + 'static {
-    /// Makes a link (a client's).
-    fn connect(&mut self, attempt: u32) -> BoxFuture<'static, Attempt>;
-
-    /// Decides whether a client may come in (a server's).
-    fn authenticate(&mut self, hello: Hello) -> BoxFuture<'static, Result<Admission, Refusal>>;
-
-    /// Lets a client in (a server's).
-    fn admit(&mut self, admission: Admission) -> Result<Grant, Refusal>;
-
-    /// Hears of an event before the application's listeners do.
-    fn before(&mut self, shared: &Arc<Shared>, event: &Event);
-
-    /// What the application does with a connection that has just opened, to be run in its own task.
-    fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>>;
-
-    /// Whether the connection is over for good once it is closed.
-    fn ends_when_closed(&self) -> bool;
-}
 
 /// See the [module](self).
 pub(crate) struct Driver<R: Role> {
@@ -423,73 +401,6 @@ impl<R: Role> Driver<R> {
         self.write_error = None;
         self.writing = false;
         self.batch.clear();
-    }
-
-    /// Tells of a change of status before the event that goes with it.
-    fn note_status(&mut self) {
-        let status = self.machine.status();
-        if status == self.status || (status == Status::Closed && self.connect_after) {
-            return;
-        }
-        self.status = status;
-        if let Some(codec) = self.machine.codec() {
-            self.shared.codec.get_or_init(|| codec.clone());
-        }
-        let mut state = lock(&self.shared.state);
-        state.id = self.machine.id().cloned();
-        state.max_frame = self.machine.max_frame();
-        self.wakes.extend(state.publish(status, self.machine.queued()).into_iter().flatten());
-        drop(state);
-        lock(&self.shared.delivery).set_status(status, &mut self.wakes);
-    }
-
-    fn tell_application(&mut self, mut event: Event) {
-        match &mut event {
-            Event::Connect(connected) => {
-                let mut state = lock(&self.shared.state);
-                state.opens += 1;
-                state.properties.clone_from(&connected.properties);
-            }
-            // Messages that were accepted in the meantime did not reach the machine.
-            Event::Disconnect(end) => {
-                let dropped = lock(&self.shared.state).drop_sends();
-                end.unsent += dropped.len() as u64;
-            }
-            _ => {}
-        }
-        self.role.before(&self.shared, &event);
-        if let Some(hook) = self.role.take_hook() {
-            self.hook = Some(hook);
-        }
-        lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
-    }
-
-    fn answer_pingers(&mut self, time: Option<std::time::Duration>) {
-        let mut state = lock(&self.shared.state);
-        state.round_trips += 1;
-        state.round_trip = time;
-        self.wakes.extend(state.pingers.first());
-    }
-
-    fn closed(&mut self, failure: Option<Failure>) {
-        if std::mem::take(&mut self.connect_after) {
-            return self.tell(Input::Connect);
-        }
-        let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
-        let mut state = lock(&self.shared.state);
-        state.failure = Some(failure);
-        self.wakes.extend(state.openers.first());
-    }
-
-    fn publish(&mut self, context: &Context<'_>) {
-        let (status, queued) = (self.machine.status(), self.machine.queued());
-        let wakes = lock(&self.shared.state).publish(status, queued);
-        for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
-            // The hook waits in this task, and is polled next.
-            if self.hook.is_none() || !waker.will_wake(context.waker()) {
-                waker.wake();
-            }
-        }
     }
 
     /// Lets the hook go on. Whether it has left something to do.

@@ -1,0 +1,37 @@
+//! What only one side's connections do.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_core::machine::{Failure, Grant, Refusal};
+use moorline_core::wire::Hello;
+use moorline_core::{BoxFuture, Capabilities};
+
+use super::Link;
+use crate::Event;
+use crate::server::Admission;
+use crate::shared::Shared;
+
+/// What an attempt to make a link gives: the link, what it can do, and credentials.
+pub(crate) type Attempt = Result<(Link, Capabilities, Option<Bytes>), Failure>;
+
+/// What only one side's connections do.
+pub(crate) trait Role: Send + 'static {
+    /// Makes a link (a client's).
+    fn connect(&mut self, attempt: u32) -> BoxFuture<'static, Attempt>;
+
+    /// Decides whether a client may come in (a server's).
+    fn authenticate(&mut self, hello: Hello) -> BoxFuture<'static, Result<Admission, Refusal>>;
+
+    /// Lets a client in (a server's).
+    fn admit(&mut self, admission: Admission) -> Result<Grant, Refusal>;
+
+    /// Hears of an event before the application's listeners do.
+    fn before(&mut self, shared: &Arc<Shared>, event: &Event);
+
+    /// What the application does with a connection that has just opened, to be run in its own task.
+    fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>>;
+
+    /// Whether the connection is over for good once it is closed.
+    fn ends_when_closed(&self) -> bool;
+}

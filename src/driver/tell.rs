@@ -1,0 +1,80 @@
+//! What the application is told, and who is woken for it.
+
+use std::task::Context;
+use std::time::Duration;
+
+use moorline_core::Status;
+use moorline_core::machine::{Failure, Input};
+
+use super::{Driver, Role};
+use crate::sync::lock;
+use crate::{ConnectError, Event};
+
+impl<R: Role> Driver<R> {
+    /// Tells of a change of status before the event that goes with it.
+    pub(super) fn note_status(&mut self) {
+        let status = self.machine.status();
+        if status == self.status || (status == Status::Closed && self.connect_after) {
+            return;
+        }
+        self.status = status;
+        if let Some(codec) = self.machine.codec() {
+            self.shared.codec.get_or_init(|| codec.clone());
+        }
+        let mut state = lock(&self.shared.state);
+        state.id = self.machine.id().cloned();
+        state.max_frame = self.machine.max_frame();
+        self.wakes.extend(state.publish(status, self.machine.queued()).into_iter().flatten());
+        drop(state);
+        lock(&self.shared.delivery).set_status(status, &mut self.wakes);
+    }
+
+    pub(super) fn tell_application(&mut self, mut event: Event) {
+        match &mut event {
+            Event::Connect(connected) => {
+                let mut state = lock(&self.shared.state);
+                state.opens += 1;
+                state.properties.clone_from(&connected.properties);
+            }
+            // Messages that were accepted in the meantime did not reach the machine.
+            Event::Disconnect(end) => {
+                let dropped = lock(&self.shared.state).drop_sends();
+                end.unsent += dropped.len() as u64;
+            }
+            _ => {}
+        }
+        self.role.before(&self.shared, &event);
+        if let Some(hook) = self.role.take_hook() {
+            self.hook = Some(hook);
+        }
+        lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+    }
+
+    pub(super) fn answer_pingers(&mut self, time: Option<Duration>) {
+        let mut state = lock(&self.shared.state);
+        state.round_trips += 1;
+        state.round_trip = time;
+        self.wakes.extend(state.pingers.first());
+    }
+
+    pub(super) fn closed(&mut self, failure: Option<Failure>) {
+        if std::mem::take(&mut self.connect_after) {
+            return self.tell(Input::Connect);
+        }
+        let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
+        let mut state = lock(&self.shared.state);
+        state.failure = Some(failure);
+        self.wakes.extend(state.openers.first());
+    }
+
+    pub(super) fn publish(&mut self, context: &Context<'_>) {
+        let (status, queued) = (self.machine.status(), self.machine.queued());
+        let wakes = lock(&self.shared.state).publish(status, queued);
+        for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
+            // The hook waits in this task, and is polled next.
+            if self.hook.is_none() || !waker.will_wake(context.waker()) {
+                waker.wake();
+            }
+        }
+    }
+}
