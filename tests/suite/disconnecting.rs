@@ -4,7 +4,7 @@ use moorline::{ConnectError, Message, Reason, Status, event};
 use moorline_core::close_code;
 use moorline_core::wire::{Close, Packet};
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
+use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r5_disconnect_ends_an_open_connection_once,
@@ -17,6 +17,8 @@ behaviours![
     r3_the_next_reader_after_a_connect_by_hand_gets_messages,
     disconnecting_and_connecting_at_once_leaves_one_connection,
 ];
+
+in_virtual_time![connecting_again_right_after_a_disconnect_works_at_any_moment];
 
 async fn r5_disconnect_ends_an_open_connection_once(stage: Stage) {
     let Pair { server, connection, .. } = stage.pair().await;
@@ -132,4 +134,26 @@ async fn disconnecting_and_connecting_at_once_leaves_one_connection(stage: Stage
     connection.send("there").await.unwrap();
     assert_eq!(stage.texts(&connection, 1).await, ["there"]);
     stage.until("one link is left", || (server.count(), stage.links()) == (1, 1)).await;
+}
+
+/// Before, while and after it opens: between two polls of any task.
+async fn connecting_again_right_after_a_disconnect_works_at_any_moment(stage: Virtual) {
+    let _server = stage.server().run().await;
+    for moment in 0..40 {
+        let connection = stage.client().build().closed();
+        connection.open();
+        for _ in 0..moment {
+            stage.sim.yield_now().await;
+        }
+        connection.disconnect();
+        let again = async {
+            loop {
+                match connection.connect().await {
+                    Err(ConnectError::Closing) => stage.sim.yield_now().await,
+                    other => break other,
+                }
+            }
+        };
+        stage.within("it connects again", again).await.unwrap();
+    }
 }
