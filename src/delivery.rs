@@ -169,14 +169,15 @@ impl Delivery {
         }
     }
 
-    /// Gives the application a message.
-    /// What is dropped is given back, to be dropped without the lock.
+    /// Gives the application a message. What has to be dropped for it is added to `dropped`, to be dropped
+    /// without the lock.
     pub(crate) fn deliver(
         &mut self,
         received: Received,
         now: Time,
         wakes: &mut Vec<Waker>,
-    ) -> Vec<Item> {
+        dropped: &mut Vec<Item>,
+    ) {
         let Received { message, cost, numbered } = received;
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
@@ -192,19 +193,17 @@ impl Delivery {
             if self.inbox.len() == 1 {
                 wakes.extend(self.readers.first());
             }
-            return self.forget_streamed();
+            self.forget_streamed(dropped);
         } else {
             self.unheard += 1;
             self.count_taken(&item);
-            return vec![item];
+            dropped.push(item);
         }
-        Vec::new()
     }
 
     /// Messages that a stream has seen wait for a reader too, but not in more than half of the window: an
     /// application that reads streams alone does not stall its peer.
-    fn forget_streamed(&mut self) -> Vec<Item> {
-        let mut dropped = Vec::new();
+    fn forget_streamed(&mut self, dropped: &mut Vec<Item>) {
         while !self.has_reader && self.held * 2 > self.window {
             let Some(item) = self.inbox.pop_front() else { break };
             if !item.streamed {
@@ -214,7 +213,6 @@ impl Delivery {
             self.count_taken(&item);
             dropped.push(item);
         }
-        dropped
     }
 
     /// When the oldest message that nobody listens for is too old.

@@ -22,11 +22,12 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn new(sender: impl Sender, receiver: impl Receiver) -> Self {
         Self {
-            incoming: Box::pin(stream::unfold(receiver, |mut receiver| async {
+            // Boxed, since each step moves the half into a future and back.
+            incoming: Box::pin(stream::unfold(Box::new(receiver), |mut receiver| async {
                 let incoming = receiver.receive().await.transpose()?;
                 Some((incoming, receiver))
             })),
-            outgoing: Box::pin(Writer { make: write, idle: Some(sender), busy: None }),
+            outgoing: Box::pin(Writer { make: write, idle: Some(Box::new(sender)), busy: None }),
         }
     }
 }
@@ -47,19 +48,19 @@ pub(super) trait BatchWriter: Send {
 pin_project! {
     struct Writer<S, F, M> {
         make: M,
-        idle: Option<S>,
+        idle: Option<Box<S>>,
         #[pin]
         busy: Option<F>,
     }
 }
 
-type Written<S> = (S, Vec<Transmit>, Result<(), TransportError>);
+type Written<S> = (Box<S>, Vec<Transmit>, Result<(), TransportError>);
 
 impl<S, F, M> BatchWriter for Writer<S, F, M>
 where
     S: Sender,
     F: Future<Output = Written<S>> + Send,
-    M: Fn(S, Vec<Transmit>) -> F + Send,
+    M: Fn(Box<S>, Vec<Transmit>) -> F + Send,
 {
     fn begin(self: Pin<&mut Self>, batch: &mut Vec<Transmit>) {
         let mut this = self.project();
@@ -85,8 +86,8 @@ where
     }
 }
 
-async fn write<S: Sender>(mut sender: S, mut batch: Vec<Transmit>) -> Written<S> {
-    let result = write_all(&mut sender, &mut batch).await;
+async fn write<S: Sender>(mut sender: Box<S>, mut batch: Vec<Transmit>) -> Written<S> {
+    let result = write_all(&mut *sender, &mut batch).await;
     batch.clear();
     (sender, batch, result)
 }

@@ -364,19 +364,8 @@ impl<R: Role> Driver<R> {
                     self.wanted = deadline;
                     return;
                 }
-                Output::Transmit(transmit) => self.batch.push(transmit),
-                Output::Flush => match &mut self.link {
-                    Some(link) if self.write_error.is_none() => {
-                        link.outgoing.as_mut().begin(&mut self.batch);
-                        self.writing = true;
-                    }
-                    _ => self.batch.clear(),
-                },
-                Output::Message(received) => {
-                    // Bound to a name: what is dropped is user code, and comes after the lock.
-                    let _dropped =
-                        lock(&self.shared.delivery).deliver(received, self.now, &mut self.wakes);
-                }
+                Output::Write => self.begin_write(),
+                Output::Messages(count) => self.deliver(count),
                 Output::Event(event) => self.tell_application(event),
                 Output::Connect { attempt, .. } => {
                     self.attempt = Some(self.role.connect(attempt));
@@ -392,6 +381,28 @@ impl<R: Role> Driver<R> {
                 _ => {}
             }
         }
+    }
+
+    fn begin_write(&mut self) {
+        self.machine.take_batch(&mut self.batch);
+        match &mut self.link {
+            Some(link) if self.write_error.is_none() => {
+                link.outgoing.as_mut().begin(&mut self.batch);
+                self.writing = true;
+            }
+            _ => self.batch.clear(),
+        }
+    }
+
+    fn deliver(&mut self, count: usize) {
+        let mut dropped = Vec::new();
+        let mut delivery = lock(&self.shared.delivery);
+        for _ in 0..count {
+            let Some(received) = self.machine.next_message() else { break };
+            delivery.deliver(received, self.now, &mut self.wakes, &mut dropped);
+        }
+        // What is dropped is user code, and comes after the lock.
+        drop(delivery);
     }
 
     fn drop_link(&mut self) {

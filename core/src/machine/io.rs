@@ -36,7 +36,7 @@ pub enum Input {
     Activity,
     /// This end stopped reading (`true`), or reads again (`false`).
     Suspended(bool),
-    /// The link has taken all that it was given up to the last [`Output::Flush`].
+    /// The link has taken the batch of the last [`Output::Write`].
     Written,
     /// The client may come in (a server's answer to [`Output::Authenticate`]).
     Accept(Grant),
@@ -60,17 +60,16 @@ pub enum Output {
     /// Ask the application whether this client may come in; answer with [`Input::Accept`] or
     /// [`Input::Refuse`]. Do not read from the link meanwhile.
     Authenticate(Box<Hello>),
-    /// Put this into the batch that goes to the link.
-    Transmit(Transmit),
-    /// The batch is whole: write it, flush once, and answer with [`Input::Written`]. No further
-    /// [`Transmit`] comes before that.
-    Flush,
+    /// A batch is whole: take it ([`Machine::take_batch`](super::Machine::take_batch)), write it, flush
+    /// once, and answer with [`Input::Written`]. No further one comes before that.
+    Write,
     /// Drop the link, or the attempt to make one, at once.
     DropLink,
     /// Tell the application.
     Event(Event),
-    /// Give the application a message, and tell when it was taken.
-    Message(Received),
+    /// Give the application this many messages
+    /// ([`Machine::next_message`](super::Machine::next_message)), and tell when they were taken.
+    Messages(usize),
     /// Answer all who wait for a round-trip time; `None`: there will be none.
     RoundTrip(Option<Duration>),
     /// Nobody needs to wait for the connection to open any more: it will not, until

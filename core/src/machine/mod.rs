@@ -60,6 +60,10 @@ pub struct Machine {
     config: Arc<Config>,
     state: State,
     outputs: VecDeque<Output>,
+    /// Messages that [`Output::Messages`] tells of: apart from the outputs, which then stay small.
+    received: VecDeque<Received>,
+    /// What the next [`Output::Write`] is for.
+    batch: Vec<Transmit>,
     rng: fastrand::Rng,
     /// What both ends speak; known to a server from the first frame on.
     codec: Option<Arc<dyn Codec>>,
@@ -151,6 +155,8 @@ impl Machine {
             side,
             state,
             outputs: VecDeque::new(),
+            received: VecDeque::new(),
+            batch: Vec::new(),
             rng,
             codec,
             id: None,
@@ -198,6 +204,18 @@ impl Machine {
             Some(output) => output,
             None => Output::Wait(self.deadline()),
         }
+    }
+
+    /// Takes the batch that [`Output::Write`] tells of, by a swap: `into` is empty, and its memory is
+    /// used for the next one.
+    pub fn take_batch(&mut self, into: &mut Vec<Transmit>) {
+        debug_assert!(into.is_empty(), "a batch was not written");
+        std::mem::swap(&mut self.batch, into);
+    }
+
+    /// The next message for the application; as many as [`Output::Messages`] tells of.
+    pub fn next_message(&mut self) -> Option<Received> {
+        self.received.pop_front()
     }
 
     /// Where the connection stands now.
@@ -318,6 +336,7 @@ impl Machine {
     fn shrink(&mut self) {
         if self.outbound.is_empty() {
             self.outputs.shrink_to(flow::IDLE_CAPACITY);
+            self.received.shrink_to(flow::IDLE_CAPACITY);
             self.outbound.shrink();
         }
     }

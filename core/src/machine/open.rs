@@ -169,7 +169,11 @@ impl Machine {
         } else {
             size + PACKET_OVERHEAD
         };
-        self.outputs.push_back(Output::Message(Received { message, cost, numbered }));
+        self.received.push_back(Received { message, cost, numbered });
+        match self.outputs.back_mut() {
+            Some(Output::Messages(count)) => *count += 1,
+            _ => self.outputs.push_back(Output::Messages(1)),
+        }
     }
 
     fn acknowledged(&mut self, now: Time, ack: Ack) {

@@ -35,7 +35,6 @@ impl Machine {
         if !self.control.writable || self.has_closed() {
             return;
         }
-        let before = self.outputs.len();
         if let Some(greeting) = self.control.greeting.take() {
             self.push_frame(greeting);
         }
@@ -55,8 +54,8 @@ impl Machine {
         if closes {
             self.push_close();
         }
-        if self.outputs.len() > before {
-            self.outputs.push_back(Output::Flush);
+        if !self.batch.is_empty() {
+            self.outputs.push_back(Output::Write);
             self.control.writable = false;
         }
     }
@@ -108,19 +107,19 @@ impl Machine {
         }
         let frame = CloseFrame::new(close.code, close.reason.clone());
         self.push_packet(Packet::Close(close));
-        self.outputs.push_back(Output::Transmit(Transmit::Close(frame)));
+        self.batch.push(Transmit::Close(frame));
     }
 
     fn push_ping(&mut self, token: u64) {
         if self.has_session() {
             self.push_packet(Packet::Ping(token));
         } else {
-            self.outputs.push_back(Output::Transmit(Transmit::Ping));
+            self.batch.push(Transmit::Ping);
         }
     }
 
     fn push_frame(&mut self, frame: Frame) {
-        self.outputs.push_back(Output::Transmit(Transmit::Frame(frame)));
+        self.batch.push(Transmit::Frame(frame));
     }
 
     /// Raw has no packets but messages: what it cannot say is left out.

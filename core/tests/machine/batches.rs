@@ -1,19 +1,19 @@
 //! Frames go to the link in batches that are whole, bounded, and one at a time.
 
-use moorline_core::machine::{Input, Output, Transmit};
+use moorline_core::machine::{Input, Transmit};
 use moorline_core::wire::Packet;
 use moorline_core::{Class, Config};
 
-use crate::support::End;
+use crate::support::{End, Said};
 
 /// The batches that an output list holds: the frames' lengths between two flushes.
-fn batches(outputs: &[Output]) -> Vec<Vec<usize>> {
+fn batches(outputs: &[Said]) -> Vec<Vec<usize>> {
     let mut batches = Vec::new();
     let mut batch = Vec::new();
     for output in outputs {
         match output {
-            Output::Transmit(Transmit::Frame(frame)) => batch.push(frame.len()),
-            Output::Flush => batches.push(std::mem::take(&mut batch)),
+            Said::Transmit(Transmit::Frame(frame)) => batch.push(frame.len()),
+            Said::Flush => batches.push(std::mem::take(&mut batch)),
             _ => {}
         }
     }

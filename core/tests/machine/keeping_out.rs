@@ -1,10 +1,10 @@
 //! How a server keeps a client out, before it knows it and after.
 
-use moorline_core::machine::{Input, Loss, Refusal};
+use moorline_core::machine::{Input, Loss, Refusal, Transmit};
 use moorline_core::wire::{Binary, Close, Codec, MAX_HELLO, Packet};
 use moorline_core::{Class, Config, Frame};
 
-use crate::support::{End, accept, closed, garbage, hello, message, secs};
+use crate::support::{End, Said, accept, closed, garbage, hello, message, secs};
 
 /// A server whose application has been asked.
 fn asked() -> End {
@@ -94,9 +94,7 @@ fn a_refusal_for_now_closes_with_1013_and_says_when_to_come_back() {
     let refusal = Refusal::for_now("busy", "too many", secs(42));
     let outputs = server.outputs(Input::Refuse(refusal));
     let told = outputs.into_iter().find_map(|output| match output {
-        moorline_core::machine::Output::Transmit(moorline_core::machine::Transmit::Frame(
-            frame,
-        )) => match Binary.decode(frame) {
+        Said::Transmit(Transmit::Frame(frame)) => match Binary.decode(frame) {
             Ok(Packet::Close(close)) => Some((close.code, close.retry_after)),
             _ => None,
         },

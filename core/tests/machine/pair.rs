@@ -15,7 +15,7 @@ use moorline_core::{
     Capabilities, Class, CloseFrame, Config, Disconnect, Event, Machine, Message, Status, Time,
 };
 
-use crate::support::{id, millis, tell};
+use crate::support::{Mouth, Said, id, millis, tell};
 
 /// One client, and one server's connection for each link that it ever had.
 pub(crate) struct Pair {
@@ -55,6 +55,7 @@ pub(crate) enum Welcome {
 /// One end and its application.
 pub(crate) struct Node {
     pub(crate) machine: Machine,
+    mouth: Mouth,
     wakes: Time,
     /// The link it has: its place among the servers.
     link: Option<usize>,
@@ -289,21 +290,21 @@ impl Pair {
         for _ in 0..10_000 {
             let now = self.now;
             let node = self.node(to, link);
-            let output = node.machine.poll();
+            let output = node.mouth.poll(&mut node.machine);
             let link = node.link.unwrap_or(link);
-            if !matches!(output, Output::Wait(_)) {
+            if !matches!(output, Said::Other(Output::Wait(_))) {
                 node.story.extend(tell(&*node.codec, &output).map(|word| (now, word)));
             }
             let answer = match output {
-                Output::Wait(deadline) => {
+                Said::Other(Output::Wait(deadline)) => {
                     node.wakes = deadline;
                     return;
                 }
-                Output::Connect { .. } => {
+                Said::Other(Output::Connect { .. }) => {
                     self.connect();
                     None
                 }
-                Output::Authenticate(_) => match &self.welcome {
+                Said::Other(Output::Authenticate(_)) => match &self.welcome {
                     Welcome::Accept => {
                         let id = id(&format!("c{link}"));
                         Some(Input::Accept(Grant { id, properties: Vec::new() }))
@@ -311,24 +312,24 @@ impl Pair {
                     Welcome::Refuse(refusal) => Some(Input::Refuse(refusal.clone())),
                     Welcome::Never => None,
                 },
-                Output::Transmit(transmit) => {
+                Said::Transmit(transmit) => {
                     self.transmit(to, link, transmit);
                     None
                 }
-                Output::Flush => Some(Input::Written),
-                Output::DropLink => {
+                Said::Flush => Some(Input::Written),
+                Said::Other(Output::DropLink) => {
                     node.attempt = None;
                     if node.link.take().is_some() {
                         self.post(to.other(), link, Input::LinkLost(Loss::Ended));
                     }
                     None
                 }
-                Output::Message(message) => {
+                Said::Message(message) => {
                     node.messages.push(message.message.to_string());
                     node.received.add(message.numbered, message.cost);
                     node.takes.then(|| node.take_all())
                 }
-                other => {
+                Said::Other(other) => {
                     node.remember(other);
                     None
                 }
@@ -399,6 +400,7 @@ impl Node {
     fn new(machine: Machine, codec: Arc<dyn Codec>) -> Self {
         Self {
             machine,
+            mouth: Mouth::default(),
             wakes: Time::MAX,
             link: None,
             attempt: None,

@@ -1,9 +1,12 @@
 //! One machine, driven by hand, and its outputs told in words.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline_core::machine::{Failure, Grant, Input, Loss, Outgoing, Output, Taken, Transmit};
+use moorline_core::machine::{
+    Failure, Grant, Input, Loss, Outgoing, Output, Received, Taken, Transmit,
+};
 use moorline_core::wire::{
     Ack, Binary, Close, Codec, Hello, Packet, Raw, Ready, Recovery, VERSION,
 };
@@ -118,7 +121,7 @@ impl End {
     }
 
     /// Hands in an input; what came of it, all but the wait.
-    pub(crate) fn outputs(&mut self, input: Input) -> Vec<Output> {
+    pub(crate) fn outputs(&mut self, input: Input) -> Vec<Said> {
         self.machine.handle(self.now, input);
         self.drain()
     }
@@ -180,14 +183,14 @@ impl End {
 
     /// Takes every output, and answers each flush at once unless the link is stuck. On the way it watches
     /// that a batch is whole before it is written and that none comes before the last one is.
-    fn drain(&mut self) -> Vec<Output> {
-        let mut outputs = Vec::new();
+    fn drain(&mut self) -> Vec<Said> {
+        let (mut outputs, mut mouth) = (Vec::new(), Mouth::default());
         let mut batch = 0;
         loop {
             assert!(outputs.len() < 10_000, "it never waits: {:?}", self.machine);
-            let output = self.machine.poll();
+            let output = mouth.poll(&mut self.machine);
             match &output {
-                Output::Wait(deadline) => {
+                Said::Other(Output::Wait(deadline)) => {
                     assert_eq!(batch, 0, "a batch without a flush");
                     if self.unwritten && !self.stuck {
                         self.unwritten = false;
@@ -197,44 +200,95 @@ impl End {
                     self.wakes = *deadline;
                     return outputs;
                 }
-                Output::Transmit(_) => {
+                Said::Transmit(_) => {
                     assert!(!self.unwritten, "a batch before the last one was written");
                     batch += 1;
                 }
-                Output::Flush => {
+                Said::Flush => {
                     assert_ne!(batch, 0, "a flush of nothing");
                     (self.unwritten, batch) = (true, 0);
                 }
-                Output::DropLink => self.unwritten = false,
-                Output::Message(message) => self.received.add(message.numbered, message.cost),
-                Output::Event(Event::Disconnect(end)) => self.disconnect = Some(end.clone()),
-                Output::Closed(failure) => self.failure.clone_from(failure),
-                _ => {}
+                Said::Other(Output::DropLink) => self.unwritten = false,
+                Said::Message(message) => self.received.add(message.numbered, message.cost),
+                Said::Other(Output::Event(Event::Disconnect(end))) => {
+                    self.disconnect = Some(end.clone());
+                }
+                Said::Other(Output::Closed(failure)) => self.failure.clone_from(failure),
+                Said::Other(_) => {}
             }
             outputs.push(output);
         }
     }
 
-    fn words(&self, outputs: &[Output]) -> Vec<String> {
+    fn words(&self, outputs: &[Said]) -> Vec<String> {
         outputs.iter().filter_map(|output| tell(&*self.codec, output)).collect()
     }
 }
 
-/// An output in a word or two. A flush goes without saying.
-pub(crate) fn tell(codec: &dyn Codec, output: &Output) -> Option<String> {
+/// What a machine says, with its batches and messages taken out one by one.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// Of the batch of an [`Output::Write`].
+    Transmit(Transmit),
+    /// The batch is whole.
+    Flush,
+    /// Of an [`Output::Messages`].
+    Message(Received),
+    /// Any other output.
+    Other(Output),
+}
+
+/// Takes out what a machine says.
+#[derive(Debug, Default)]
+pub(crate) struct Mouth {
+    said: VecDeque<Said>,
+}
+
+impl Mouth {
+    pub(crate) fn poll(&mut self, machine: &mut Machine) -> Said {
+        if let Some(said) = self.said.pop_front() {
+            return said;
+        }
+        match machine.poll() {
+            Output::Write => {
+                let mut batch = Vec::new();
+                machine.take_batch(&mut batch);
+                self.said.extend(batch.into_iter().map(Said::Transmit));
+                self.said.push_back(Said::Flush);
+                self.poll(machine)
+            }
+            Output::Messages(count) => {
+                let message = |_| Said::Message(machine.next_message().expect("it told of one"));
+                self.said.extend((0..count).map(message));
+                self.poll(machine)
+            }
+            other => Said::Other(other),
+        }
+    }
+}
+
+/// What a machine says in a word or two. A flush goes without saying.
+pub(crate) fn tell(codec: &dyn Codec, said: &Said) -> Option<String> {
+    let output = match said {
+        Said::Transmit(Transmit::Frame(frame)) => {
+            return Some(match codec.decode(frame.clone()) {
+                Ok(packet) => format!("> {}", tell_packet(&packet)),
+                Err(error) => format!("> nonsense: {error}"),
+            });
+        }
+        Said::Transmit(Transmit::Ping) => return Some("> link ping".to_owned()),
+        Said::Transmit(Transmit::Close(close)) => {
+            return Some(format!("> link close({})", close.code));
+        }
+        Said::Flush => return None,
+        Said::Message(received) => return Some(format!("message({})", received.message)),
+        Said::Other(output) => output,
+    };
     Some(match output {
         Output::Connect { attempt, .. } => format!("connect({attempt})"),
         Output::Authenticate(_) => "authenticate".to_owned(),
-        Output::Transmit(Transmit::Frame(frame)) => match codec.decode(frame.clone()) {
-            Ok(packet) => format!("> {}", tell_packet(&packet)),
-            Err(error) => format!("> nonsense: {error}"),
-        },
-        Output::Transmit(Transmit::Ping) => "> link ping".to_owned(),
-        Output::Transmit(Transmit::Close(close)) => format!("> link close({})", close.code),
-        Output::Flush => return None,
         Output::DropLink => "drop link".to_owned(),
         Output::Event(event) => tell_event(event),
-        Output::Message(received) => format!("message({})", received.message),
         Output::RoundTrip(Some(time)) => format!("round trip({time:?})"),
         Output::RoundTrip(None) => "no round trip".to_owned(),
         Output::Closed(Some(failure)) => format!("closed({})", failure.code),

@@ -7,6 +7,7 @@ use moorline_core::wire::{Packet, cost};
 use moorline_core::{Disconnect, Event, Side, Status, Time};
 
 use super::{Driver, Law, Link};
+use crate::support::{Mouth, Said};
 
 /// No output list is longer than a batch and a few words for each input.
 const BATCH: usize = 64 + 8;
@@ -18,13 +19,13 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30 + 20);
 impl Driver {
     /// Looks at all outputs, and then at the machine.
     pub(super) fn poll(&mut self) {
-        let mut count = 0;
+        let (mut count, mut mouth) = (0, Mouth::default());
         loop {
-            let output = self.machine.poll();
+            let output = mouth.poll(&mut self.machine);
             if let Some(trace) = &mut self.trace {
                 trace.push(format!("{:?} {output:?} {:?}", self.now, bytes(&output)));
             }
-            if let Output::Wait(deadline) = output {
+            if let Said::Other(Output::Wait(deadline)) = output {
                 self.wakes = deadline;
                 break;
             }
@@ -45,18 +46,18 @@ impl Driver {
         }
     }
 
-    fn check_batch(&mut self, output: &Output) {
+    fn check_batch(&mut self, output: &Said) {
         match output {
-            Output::Transmit(_) => {
+            Said::Transmit(_) => {
                 assert!(!self.unwritten, "a batch before the last one was written");
                 self.batch += 1;
             }
-            Output::Flush => {
+            Said::Flush => {
                 assert_ne!(self.batch, 0, "a flush of nothing");
                 (self.unwritten, self.batch) = (true, 0);
             }
-            Output::DropLink => self.unwritten = false,
-            Output::Event(Event::Connect(_)) => {
+            Said::Other(Output::DropLink) => self.unwritten = false,
+            Said::Other(Output::Event(Event::Connect(_))) => {
                 (self.received, self.taken) = Default::default();
             }
             _ => {}
@@ -67,15 +68,21 @@ impl Driver {
         }
     }
 
-    fn count_received(&mut self, output: &Output) {
-        if let Output::Message(message) = output {
+    fn count_received(&mut self, output: &Said) {
+        if let Said::Message(message) = output {
             self.received.add(message.numbered, message.cost);
         }
     }
 
-    fn check(&mut self, output: Output) {
+    fn check(&mut self, said: Said) {
         let after_connect = std::mem::take(&mut self.after_connect);
-        self.count_received(&output);
+        self.count_received(&said);
+        let output = match said {
+            Said::Transmit(transmit) => return self.check_transmit(transmit),
+            Said::Message(_) => return assert!(self.open, "a message while not open"),
+            Said::Flush => return,
+            Said::Other(output) => output,
+        };
         match output {
             Output::Connect { deadline, .. } => {
                 assert_eq!(self.link, Link::None, "two links alive");
@@ -92,9 +99,7 @@ impl Driver {
                 self.asked = true;
                 self.sends.window = self.codec.has_session().then_some(hello.window);
             }
-            Output::Transmit(transmit) => self.check_transmit(transmit),
             Output::Event(event) => self.check_event(event, after_connect),
-            Output::Message(_) => assert!(self.open, "a message while not open"),
             Output::RoundTrip(_) => {
                 self.round_trips += 1;
                 assert!(self.round_trips <= self.pings, "an answer to no ping");
@@ -215,9 +220,9 @@ impl Driver {
     }
 }
 
-fn bytes(output: &Output) -> &[u8] {
-    match output {
-        Output::Transmit(Transmit::Frame(frame)) => frame.payload(),
+fn bytes(said: &Said) -> &[u8] {
+    match said {
+        Said::Transmit(Transmit::Frame(frame)) => frame.payload(),
         _ => &[],
     }
 }
