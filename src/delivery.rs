@@ -9,10 +9,11 @@ use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
 
-use moorline_core::machine::{Received, Taken};
+use moorline_core::machine::{Exchange, Received, Taken};
 use moorline_core::{Config, Message, Time};
 
 use crate::listeners::{Callback, Kind, Registry, Token};
+use crate::requests::Requests;
 use crate::streams::{EventQueue, StatusCell, weight};
 use crate::sync::{WaitList, lock};
 use crate::{Event, Status};
@@ -36,7 +37,10 @@ pub(crate) struct Delivery {
     worker: Worker,
     streams: Vec<Weak<Mutex<EventQueue>>>,
     statuses: Vec<Weak<Mutex<StatusCell>>>,
-    link: u64,
+    /// Requests of both directions.
+    pub(crate) requests: Requests,
+    link: u32,
+    session: u32,
     taken: Taken,
     /// What the driver knows to be taken.
     reported: Taken,
@@ -53,14 +57,15 @@ pub(crate) struct Delivery {
 
 /// A message that has not been taken.
 pub(crate) struct Item {
-    message: Message,
+    pub(crate) message: Message,
     /// Its place among all messages of the connection.
     number: u64,
     cost: usize,
     numbered: bool,
-    /// The link that it came over: a later one does not acknowledge it.
-    link: u64,
-    arrived: Time,
+    /// The link that it came over, and the session: a later one does not acknowledge it.
+    link: u32,
+    session: u32,
+    pub(crate) arrived: Time,
     /// An event stream has seen it.
     streamed: bool,
 }
@@ -102,7 +107,9 @@ impl Delivery {
             worker: Worker::None,
             streams: Vec::new(),
             statuses: Vec::new(),
+            requests: Requests::default(),
             link: 0,
+            session: 0,
             taken: Taken::default(),
             reported: Taken::default(),
             driver_waits: false,
@@ -117,11 +124,17 @@ impl Delivery {
 
     // What the driver does.
 
-    /// A new link: it knows nothing of what was taken from the one before.
-    pub(crate) fn begin_link(&mut self) {
-        self.link += 1;
-        self.taken = Taken::default();
-        self.reported = Taken::default();
+    /// A new link has opened. It knows nothing of what was taken from the one before; unless it goes on with
+    /// the session, which counts what is numbered.
+    pub(crate) fn begin_link(&mut self, resumed: bool) {
+        self.link = self.link.wrapping_add(1);
+        if !resumed {
+            self.session = self.session.wrapping_add(1);
+            self.taken = Taken::default();
+        }
+        self.taken.unnumbered = 0;
+        self.taken.unnumbered_cost = 0;
+        self.reported = self.taken;
         self.driver_waits = false;
     }
 
@@ -133,6 +146,15 @@ impl Delivery {
             self.reported = self.taken;
             self.taken
         })
+    }
+
+    pub(crate) const fn is_closed(&self) -> bool {
+        matches!(self.status, Status::Closed)
+    }
+
+    /// Messages dropped because nobody listened for them in time.
+    pub(crate) const fn unheard(&self) -> u64 {
+        self.unheard
     }
 
     /// Bytes of messages that have not been taken.
@@ -178,13 +200,14 @@ impl Delivery {
         wakes: &mut Vec<Waker>,
         dropped: &mut Vec<Item>,
     ) {
-        let Received { message, cost, numbered } = received;
+        let Received { message, exchange, cost, numbered } = received;
+        if !matches!(exchange, Exchange::None) {
+            return self.deliver_exchange(exchange, message, cost, now, wakes);
+        }
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
         self.arrivals += 1;
-        let (number, link) = (self.arrivals, self.link);
-        let item = Item { message, number, cost, numbered, link, arrived: now, streamed };
-        self.held += cost;
+        let item = self.item(message, cost, numbered, now, streamed);
         if self.registry.hear_message(&item.message) {
             self.push_job(Job::Message(item), wakes);
         } else if self.has_reader || streamed || self.unheard == 0 {
@@ -199,6 +222,48 @@ impl Delivery {
             self.count_taken(&item);
             dropped.push(item);
         }
+    }
+
+    fn item(
+        &mut self,
+        message: Message,
+        cost: usize,
+        numbered: bool,
+        arrived: Time,
+        streamed: bool,
+    ) -> Item {
+        self.held += cost;
+        let (number, link, session) = (self.arrivals, self.link, self.session);
+        Item { message, number, cost, numbered, link, session, arrived, streamed }
+    }
+
+    /// A request goes to who answers, an answer to who has asked.
+    fn deliver_exchange(
+        &mut self,
+        exchange: Exchange,
+        message: Message,
+        cost: usize,
+        now: Time,
+        wakes: &mut Vec<Waker>,
+    ) {
+        let item = self.item(message, cost, true, now, false);
+        let answer = match exchange {
+            Exchange::Request(id) => return self.requests.ask(id, item, wakes),
+            Exchange::Response(id) => (id, Ok(item.message.clone())),
+            Exchange::Failure(id, error) => (id, Err(*error)),
+            Exchange::None => return,
+        };
+        self.requests.answered(answer.0, answer.1, wakes);
+        self.count_taken(&item);
+    }
+
+    /// Requests that nobody here answers, to be refused.
+    pub(crate) fn take_unanswered(&mut self) -> Vec<u64> {
+        let (ids, items) = self.requests.take_unanswered();
+        for item in &items {
+            self.count_taken(item);
+        }
+        ids
     }
 
     /// Messages that a stream has seen wait for a reader too, but not in more than half of the window: an
@@ -217,10 +282,11 @@ impl Delivery {
 
     /// When the oldest message that nobody listens for is too old.
     pub(crate) fn expiry(&self, config: &Config) -> Time {
-        match self.inbox.front() {
-            Some(item) if !self.has_reader => item.arrived + config.unheard_after,
+        let message = match self.inbox.front() {
+            Some(item) if !self.has_reader => item.arrived,
             _ => Time::MAX,
-        }
+        };
+        message.min(self.requests.waiting_since()) + config.unheard_after
     }
 
     /// Takes out what nobody has listened for in time, to be dropped without the lock.
@@ -231,6 +297,7 @@ impl Delivery {
         wakes: &mut Vec<Waker>,
     ) -> Vec<Item> {
         let (before, mut dropped) = (self.unheard, Vec::new());
+        self.requests.expire(now, config.unheard_after);
         while self.expiry(config) <= now {
             let Some(item) = self.inbox.pop_front() else { break };
             self.unheard += u64::from(!item.streamed);
@@ -247,6 +314,7 @@ impl Delivery {
     pub(crate) fn end(&mut self, wakes: &mut Vec<Waker>) {
         self.ended = true;
         self.status = Status::Closed;
+        self.requests.end(wakes);
         for queue in mem::take(&mut self.streams) {
             wakes.extend(queue.upgrade().and_then(|queue| lock(&queue).end()));
         }
@@ -437,11 +505,14 @@ impl Delivery {
     /// A message was taken. Whether to wake the driver.
     pub(crate) fn count_taken(&mut self, item: &Item) -> bool {
         self.held -= item.cost;
-        // What came over an earlier link is not acknowledged; but it makes room, which raw waits for.
-        if item.link == self.link {
+        // What came over an earlier link is not acknowledged, nor, what is numbered, in an earlier session; but it
+        // makes room, which raw waits for.
+        let counts =
+            if item.numbered { item.session == self.session } else { item.link == self.link };
+        if counts {
             self.taken.add(item.numbered, item.cost);
         }
-        let fresh = self.taken.cost - self.reported.cost;
+        let fresh = self.taken.cost() - self.reported.cost();
         let wake = self.driver_waits || fresh * 4 >= self.window as u64;
         self.driver_waits &= !wake;
         wake

@@ -10,12 +10,15 @@ use moorline_core::wire::EncodeError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
-    /// There is no open connection. The message is not kept: send it again after the next
-    /// [`Connect`](crate::Event::Connect).
+    /// There is no connection, or it is lost and its [`Buffer`](crate::Buffer) is off. The message is not kept:
+    /// send it again after the next [`Connect`](crate::Event::Connect).
     #[error("not connected: wait for `Event::Connect`, then send again")]
     NotConnected,
-    /// The queue is full. Only of [`try_send`](crate::Handle::try_send); `send` waits instead.
-    #[error("{queued} bytes wait to be sent, limit {limit} (`queue`): use `send`, which waits")]
+    /// The queue is full: of [`try_send`](crate::Handle::try_send), where `send` waits instead; or the
+    /// [`Buffer`](crate::Buffer) of a lost connection is, which rejects what it has no room for.
+    #[error(
+        "{queued} bytes wait to be sent, limit {limit} (`queue`, or `buffer` while the connection is lost)"
+    )]
     Full {
         /// Bytes that wait.
         queued: usize,
@@ -36,6 +39,32 @@ pub enum SendError {
     /// The value cannot be written as JSON.
     #[error("the value cannot be written as JSON: {0}")]
     Json(String),
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// It was not sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+    /// No answer came in time. One that comes later is dropped, and counted.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection has closed for good.
+    #[error("the connection closed before the answer came")]
+    Closed,
+    /// The other end could not answer, or nobody there does.
+    #[error("{message} ({code})")]
+    Failed {
+        /// For programs: `"no_handler"`, `"failed"`.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// The answer is not of the type that was asked for.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
 }
 
 /// Why a connection did not open.

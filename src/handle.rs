@@ -10,16 +10,17 @@ use bytestring::ByteString;
 use futures_util::stream;
 use moorline_core::machine::Outgoing;
 use moorline_core::wire::{Codec, Packet};
-use moorline_core::{Config, ConnectionId};
+use moorline_core::{Class, Config, ConnectionId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::event::{self, EventKind, Kind};
 use crate::listeners::{self, Callback, Outcome, Token};
+use crate::sending::About;
 use crate::shared::{Command, Shared};
 use crate::streams::{Events, Messages, Statuses};
 use crate::sync::{lock, wait_until};
-use crate::{Event, Message, PingError, SendError, Status};
+use crate::{Event, Message, PingError, Receipt, SendError, Stats, Status};
 
 /// What both ends of a connection can do: send, listen, look.
 ///
@@ -67,8 +68,8 @@ impl Handle {
 
     /// Sends a message; waits while the queue is full.
     ///
-    /// `Ok` means accepted: it goes out in order with the others. If the connection is lost first, the
-    /// [`Disconnect`](crate::Disconnect) event counts it as unsent or unconfirmed.
+    /// `Ok` means accepted: it goes out in order with the others, and the [`Receipt`] tells what becomes of it. While
+    /// the connection is lost and may come back, messages wait in the [`Buffer`](crate::Buffer).
     ///
     /// ```
     /// # use moorline::{Class, Handle, Message, SendError};
@@ -82,7 +83,8 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// When the connection is not open, or the message is too large or cannot be written.
+    /// When the connection is closed (or lost, without a buffer), or the message is too large or cannot be
+    /// written.
     ///
     /// # Cancel safety
     ///
@@ -90,7 +92,7 @@ impl Handle {
     pub fn send(
         &self,
         message: impl Into<Message>,
-    ) -> impl Future<Output = Result<(), SendError>> + Send {
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
         // Encoded here and not in the future, which then need not carry the message.
         let outgoing = self.encode(message.into());
         async move { self.send_encoded(outgoing?).await }
@@ -105,7 +107,7 @@ impl Handle {
         &self,
         channel: impl Into<ByteString>,
         value: &T,
-    ) -> Result<(), SendError> {
+    ) -> Result<Receipt<'_>, SendError> {
         let message = Message::from_json(value).map_err(|error| SendError::Json(error.to_string()));
         let outgoing = message.and_then(|message| self.encode(message.on(channel)));
         self.send_encoded(outgoing?).await
@@ -116,34 +118,46 @@ impl Handle {
     /// # Errors
     ///
     /// As [`send`](Self::send), and [`SendError::Full`] where that would wait.
-    pub fn try_send(&self, message: impl Into<Message>) -> Result<(), SendError> {
+    pub fn try_send(&self, message: impl Into<Message>) -> Result<Receipt<'_>, SendError> {
         let outgoing = self.encode(message.into())?;
-        self.try_send_encoded(outgoing)
-    }
-
-    async fn send_encoded(&self, outgoing: Outgoing) -> Result<(), SendError> {
-        let mut outgoing = Some(outgoing);
-        let state = &self.shared.state;
-        let sent = wait_until(state, |state| &mut state.room, |state| state.send(&mut outgoing));
-        wake(sent.await?);
-        Ok(())
-    }
-
-    pub(crate) fn try_send_encoded(&self, outgoing: Outgoing) -> Result<(), SendError> {
+        let numbered = self.is_numbered(&outgoing);
         let mut state = lock(&self.shared.state);
         // Those who wait for room came first.
         let sent = if state.room.is_empty() { state.send(&mut Some(outgoing)) } else { None };
         let full = SendError::Full { queued: state.queued(), limit: self.config().queue };
         drop(state);
-        wake(sent.ok_or(full)??);
-        Ok(())
+        let (ticket, waker) = sent.ok_or(full)??;
+        wake(waker);
+        Ok(Receipt::new(&self.shared, ticket, numbered))
+    }
+
+    pub(crate) async fn send_encoded(&self, outgoing: Outgoing) -> Result<Receipt<'_>, SendError> {
+        let numbered = self.is_numbered(&outgoing);
+        let mut outgoing = Some(outgoing);
+        let state = &self.shared.state;
+        let sent = wait_until(state, |state| &mut state.room, |state| state.send(&mut outgoing));
+        let (ticket, waker) = sent.await?;
+        wake(waker);
+        Ok(Receipt::new(&self.shared, ticket, numbered))
+    }
+
+    /// Sends what a broadcast has encoded, without waiting. Whether there was room.
+    pub(crate) fn broadcast_encoded(&self, outgoing: Outgoing) -> bool {
+        let (sent, waker) = lock(&self.shared.state).broadcast(outgoing);
+        wake(waker);
+        sent
+    }
+
+    fn is_numbered(&self, outgoing: &Outgoing) -> bool {
+        outgoing.class == Class::AtLeastOnce
+            && self.codec().is_some_and(|codec| codec.has_session())
     }
 
     fn encode(&self, message: Message) -> Result<Outgoing, SendError> {
         let codec = self.codec().ok_or(SendError::NotConnected)?;
-        let class = message.class;
+        let about = About::of(&message);
         let frame = codec.encode(Packet::Message(message))?;
-        Ok(Outgoing { frame, class })
+        Ok(about.outgoing(frame, &*self.shared.runtime))
     }
 
     /// Waits for the next message that no listener hears. `None` when the connection is closed and will
@@ -215,6 +229,24 @@ impl Handle {
     #[must_use]
     pub fn properties(&self) -> Vec<(String, String)> {
         lock(&self.shared.state).properties.clone()
+    }
+
+    /// The session's id: the same after a reconnect that has recovered (R12). `None` before the first open, after
+    /// the end, and where the server keeps no sessions.
+    #[must_use]
+    pub fn session(&self) -> Option<String> {
+        lock(&self.shared.state).session.clone()
+    }
+
+    /// What was counted so far (R46). Never waits.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let (counts, queued) = {
+            let state = lock(&self.shared.state);
+            (state.counts, state.queued())
+        };
+        let delivery = lock(&self.shared.delivery);
+        Stats { counts, queued, unheard: delivery.unheard(), late: delivery.requests.late() }
     }
 
     /// The configuration in force (R13).

@@ -69,6 +69,9 @@ mod error;
 pub mod guide;
 mod handle;
 mod listeners;
+mod receipt;
+mod requests;
+mod sending;
 pub mod server;
 mod shared;
 mod streams;
@@ -77,14 +80,17 @@ mod sync;
 mod websocket;
 
 pub use client::{Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
-pub use error::{ConnectError, DisconnectError, PingError, RunError, SendError, StopError};
+pub use error::{
+    ConnectError, DisconnectError, PingError, RequestError, RunError, SendError, StopError,
+};
 pub use handle::Handle;
 pub use listeners::{Outcome, Token};
+pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
-    Acceptor, Backoff, BoxTransport, Class, CloseFrame, Config, Connected, ConnectionId, Data,
-    Disconnect, ErrorEvent, Event, Heartbeat, Message, MessageError, Origin, Peer, Reason, Runtime,
-    Status, Time, Transport, TransportError, close_code,
+    Acceptor, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config, Connected, ConnectionId,
+    Data, Disconnect, ErrorEvent, Event, Heartbeat, Message, MessageError, Origin, Overflow, Peer,
+    Reason, Recovery, Runtime, Status, Time, Transport, TransportError, close_code,
 };
 #[cfg(feature = "memory")]
 pub use moorline_memory::{Direction, Network};
@@ -94,6 +100,9 @@ pub use moorline_sim::Sim;
 pub use moorline_tokio::Tokio;
 #[cfg(feature = "websocket")]
 pub use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor};
+pub use receipt::{NotAcknowledged, Receipt};
+pub use requests::Request;
+pub use sending::Stats;
 pub use server::{Server, ServerConnection};
 pub use streams::{Events, Messages, Statuses};
 
@@ -101,7 +110,7 @@ pub use streams::{Events, Messages, Statuses};
 pub mod event {
     pub use crate::listeners::{
         Connect, Connecting, Disconnect, Error, EventKind, Kind, Lagged, Message, MessageError,
-        Reconnect, ReconnectAttempt, ReconnectFailed, StatusChange, Unheard,
+        Missed, Reconnect, ReconnectAttempt, ReconnectFailed, Recovery, StatusChange, Unheard,
     };
 }
 

@@ -4,11 +4,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
-use moorline_core::machine::Outgoing;
+use moorline_core::machine::{Counts, Dropped, Outcome, Outgoing};
 use moorline_core::wire::{Close, Codec, cost};
-use moorline_core::{Config, ConnectionId, Runtime};
+use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Overflow, Runtime};
 
 use crate::delivery::Delivery;
+use crate::driver::{Coming, Link};
+use crate::receipt::Outcomes;
 use crate::sync::{WaitList, lock};
 use crate::{ConnectError, Event, SendError, Status};
 
@@ -27,6 +29,8 @@ pub(crate) struct Shared {
 pub(crate) struct State {
     pub(crate) status: Status,
     pub(crate) id: Option<ConnectionId>,
+    /// The session that goes on after a loss.
+    pub(crate) session: Option<String>,
     pub(crate) properties: Vec<(String, String)>,
     /// The largest frame in bytes that the peer takes.
     pub(crate) max_frame: usize,
@@ -37,10 +41,22 @@ pub(crate) struct State {
     pub(crate) leaving: bool,
     /// How many bytes may wait to be sent.
     limit: usize,
+    /// What may wait while the connection is lost.
+    buffer: Buffer,
     /// Bytes of messages among the commands.
     queued: usize,
     /// Bytes that wait in the machine.
     queued_behind: usize,
+    /// Messages among the commands.
+    waiting: usize,
+    /// Messages that wait in the machine.
+    waiting_behind: usize,
+    /// The ticket of the last message that was accepted.
+    pub(crate) tickets: u64,
+    pub(crate) outcomes: Outcomes,
+    /// Those who wait for what becomes of a message.
+    pub(crate) receipts: WaitList,
+    pub(crate) counts: Counts,
     /// Senders that wait for room.
     pub(crate) room: WaitList,
     /// Those who wait for the connection to open.
@@ -65,11 +81,26 @@ pub(crate) enum Command {
     Connect,
     Disconnect(Box<Close>),
     Send(Outgoing),
+    /// A broadcast found no room for so many numbered messages.
+    Lost(u64),
+    /// And for so many without a number.
+    Lagged(u64),
+    /// A message is not wanted any more.
+    Cancel(u64),
+    /// The client has come back over that link (a server's).
+    Adopt(Box<Adoption>),
     Ping,
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
     Abandon(Box<Close>),
+}
+
+/// A link of a client that comes back to its session.
+pub(crate) struct Adoption {
+    pub(crate) link: Link,
+    pub(crate) can: Capabilities,
+    pub(crate) coming: Coming,
 }
 
 impl Shared {
@@ -80,14 +111,22 @@ impl Shared {
             state: Mutex::new(State {
                 status,
                 id: None,
+                session: None,
                 properties: Vec::new(),
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
                 leaving: false,
                 limit: config.queue,
+                buffer: config.buffer.clone(),
                 queued: 0,
                 queued_behind: 0,
+                waiting: 0,
+                waiting_behind: 0,
+                tickets: 0,
+                outcomes: Outcomes::default(),
+                receipts: WaitList::default(),
+                counts: Counts::default(),
                 room: WaitList::default(),
                 openers: WaitList::default(),
                 opens: 0,
@@ -110,6 +149,12 @@ impl Shared {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// Gives the session a link of its client's.
+    pub(crate) fn adopt(&self, adoption: Adoption) {
+        let waker = lock(&self.state).command(Command::Adopt(Box::new(adoption)));
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Tells the application of something that the driver did not.
@@ -140,21 +185,37 @@ impl State {
                 self.leaving = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
-            Command::Send(outgoing) => self.queued += cost(&outgoing.frame),
+            Command::Send(outgoing) => {
+                self.queued += cost(&outgoing.frame);
+                self.waiting += 1;
+            }
+            Command::Lost(more) => {
+                if let Some(Command::Lost(count)) = self.commands.last_mut() {
+                    *count += more;
+                    return None;
+                }
+            }
+            Command::Lagged(more) => {
+                if let Some(Command::Lagged(count)) = self.commands.last_mut() {
+                    *count += more;
+                    return None;
+                }
+            }
             // One ping answers all who wait.
             Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
-            Command::Ping | Command::Cut => {}
+            Command::Ping | Command::Cut | Command::Cancel(_) | Command::Adopt(_) => {}
         }
         self.commands.push(command);
         self.poke()
     }
 
-    /// Takes a message in if there is room; `None` when there is none now.
+    /// Takes a message in if there is room, and gives its ticket; `None` when there is none now.
     pub(crate) fn send(
         &mut self,
         outgoing: &mut Option<Outgoing>,
-    ) -> Option<Result<Option<Waker>, SendError>> {
-        if !self.status.is_connected() {
+    ) -> Option<Result<(u64, Option<Waker>), SendError>> {
+        let lost = !self.status.is_connected();
+        if lost && !self.buffers() {
             return Some(Err(SendError::NotConnected));
         }
         let size = outgoing.as_ref().map_or(0, |outgoing| outgoing.frame.len());
@@ -163,11 +224,74 @@ impl State {
         }
         let cost = outgoing.as_ref().map_or(0, |outgoing| cost(&outgoing.frame));
         // One message may always wait, or one larger than the limit never could be sent.
-        if self.queued() > 0 && self.queued() + cost > self.limit {
-            return None;
+        if self.queued() > 0 {
+            let full =
+                if lost { self.buffer_is_full(cost) } else { self.queued() + cost > self.limit };
+            if full && lost && self.buffer.overflow == Overflow::Reject {
+                let (queued, limit) = (self.queued(), self.buffer.bytes);
+                return Some(Err(SendError::Full { queued, limit }));
+            }
+            if full {
+                return None;
+            }
         }
-        let outgoing = outgoing.take()?;
-        Some(Ok(self.command(Command::Send(outgoing))))
+        let mut outgoing = outgoing.take()?;
+        let ticket = self.accept(&mut outgoing);
+        Some(Ok((ticket, self.command(Command::Send(outgoing)))))
+    }
+
+    fn accept(&mut self, outgoing: &mut Outgoing) -> u64 {
+        self.tickets += 1;
+        outgoing.ticket = self.tickets;
+        self.tickets
+    }
+
+    /// Whether a message that is sent now waits until the connection is open again.
+    fn buffers(&self) -> bool {
+        self.status == Status::Connecting && self.buffer.count > 0 && !self.driver_gone
+    }
+
+    /// Whether the buffer has no room for one more. Where messages are dropped instead, the machine does
+    /// that: only those that it has not seen yet are bounded here.
+    fn buffer_is_full(&self, cost: usize) -> bool {
+        let Buffer { count, bytes, overflow, .. } = self.buffer;
+        match overflow {
+            Overflow::DropOldest | Overflow::DropNewest => {
+                self.waiting >= count || self.queued + cost > bytes
+            }
+            _ => self.waiting + self.waiting_behind >= count || self.queued() + cost > bytes,
+        }
+    }
+
+    /// Takes a message of a broadcast in, which never waits; who to wake. What finds no room is told to the
+    /// other end, and `false` here.
+    pub(crate) fn broadcast(&mut self, outgoing: Outgoing) -> (bool, Option<Waker>) {
+        let numbered = outgoing.class == Class::AtLeastOnce;
+        let latest = outgoing.key.is_some();
+        let size = cost(&outgoing.frame);
+        let mut message = Some(outgoing);
+        let fits = if self.room.is_empty() { self.send(&mut message) } else { None };
+        match (fits, message) {
+            (Some(Ok((_, waker))), _) => return (true, waker),
+            // Nobody is there, and nobody will be; or it was too large for this one.
+            (Some(Err(error)), _) => {
+                let comes_back = self.status == Status::Connecting && !self.driver_gone;
+                if !comes_back && !matches!(error, SendError::TooLarge { .. }) {
+                    return (false, None);
+                }
+            }
+            // Older ones make room for it, in the machine; what has not reached that is bounded here.
+            (None, Some(mut outgoing))
+                if (!numbered || latest) && self.queued + size <= self.limit =>
+            {
+                outgoing.pushes_out = true;
+                self.accept(&mut outgoing);
+                return (true, self.command(Command::Send(outgoing)));
+            }
+            (None, _) => {}
+        }
+        let lost = if numbered { Command::Lost(1) } else { Command::Lagged(1) };
+        (false, self.command(lost))
     }
 
     /// Bytes that wait to be sent.
@@ -180,6 +304,8 @@ impl State {
         std::mem::swap(&mut self.commands, into);
         self.queued_behind += self.queued;
         self.queued = 0;
+        self.waiting_behind += self.waiting;
+        self.waiting = 0;
         self.status_pending = false;
         self.driver_woken = false;
         match &mut self.driver {
@@ -189,11 +315,13 @@ impl State {
     }
 
     /// The driver tells where the machine stands; who to wake for it.
-    pub(crate) fn publish(&mut self, status: Status, queued: usize) -> [Option<Waker>; 2] {
+    pub(crate) fn publish(&mut self, status: Status, counts: Counts) -> [Option<Waker>; 2] {
         if !self.status_pending {
             self.status = status;
         }
-        self.queued_behind = queued;
+        self.queued_behind = counts.queued;
+        self.waiting_behind = counts.waiting;
+        self.counts = counts;
         let settled = matches!(self.status, Status::Closed | Status::Open | Status::Throttled);
         let opener = if settled { self.openers.first() } else { None };
         let room = !self.status.is_connected() || self.queued() < self.limit;
@@ -203,11 +331,18 @@ impl State {
 
     /// Takes out the messages that were accepted and are still here, to be dropped without the lock.
     pub(crate) fn drop_sends(&mut self) -> Vec<Command> {
-        let (sends, kept) = std::mem::take(&mut self.commands)
+        let (sends, kept): (Vec<_>, _) = std::mem::take(&mut self.commands)
             .into_iter()
             .partition(|command| matches!(command, Command::Send(_)));
+        for send in &sends {
+            if let Command::Send(outgoing) = send {
+                let dropped = Outcome::Dropped(Dropped::Disconnected);
+                self.outcomes.settle(outgoing.ticket, dropped);
+            }
+        }
         self.commands = kept;
         self.queued = 0;
+        self.waiting = 0;
         sends
     }
 

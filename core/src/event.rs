@@ -57,6 +57,11 @@ pub enum Event {
     ReconnectAttempt(u32),
     /// It is open again, after so many attempts. Comes right after `Connect`.
     Reconnect(u32),
+    /// What became of the session, told after a reconnect and before the next message (R45). Of a gap also
+    /// later, at its place among the messages.
+    Recovery(Recovery),
+    /// The other end has dropped so many messages that have no number, because this end was too slow.
+    Missed(u64),
     /// It has given up trying again. It stays closed until it is connected by hand.
     ReconnectFailed,
     /// So many messages waited for a listener until they were too old, and are gone. Told once when
@@ -64,6 +69,27 @@ pub enum Event {
     Unheard(u64),
     /// This reader was too slow, and has missed so many events.
     Lagged(u64),
+}
+
+/// What became of a session (R45).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Recovery {
+    /// It goes on: what was missed follows, each message once and in order, and then what is new.
+    Recovered,
+    /// A new one begins: the other end has been restarted, or was away for too long. Messages may be missing.
+    Fresh {
+        /// Messages of this end that were handed to a link and not acknowledged: each may have arrived.
+        unconfirmed: u64,
+    },
+    /// It goes on, and here the numbered messages `from` up to and without `to` are lost: this end was too
+    /// slow for them.
+    Gap {
+        /// The number of the first one that is lost.
+        from: u64,
+        /// The number of the first one that is not.
+        to: u64,
+    },
 }
 
 /// An open connection, as its client sees it.

@@ -1,6 +1,7 @@
 //! What applications send to each other.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -70,6 +71,11 @@ impl fmt::Debug for Data {
 pub struct Message {
     /// What is promised about its delivery.
     pub class: Class,
+    /// Whether a newer message on the same channel, of the same event, takes its place while it waits to be
+    /// sent (R47). Not sent along.
+    pub latest: bool,
+    /// In milliseconds; 0 is for ever.
+    ttl: u32,
     /// The channel it belongs to (R24).
     pub channel: Option<ByteString>,
     /// Its type, or the name of the event that it is (R23, R26).
@@ -82,7 +88,7 @@ impl Message {
     /// A message of these data, on no channel.
     #[must_use]
     pub const fn new(data: Data) -> Self {
-        Self { class: Class::AtLeastOnce, channel: None, event: None, data }
+        Self { class: Class::AtLeastOnce, latest: false, ttl: 0, channel: None, event: None, data }
     }
 
     /// A message of any value that serde can write as JSON.
@@ -113,6 +119,29 @@ impl Message {
     pub const fn class(mut self, class: Class) -> Self {
         self.class = class;
         self
+    }
+
+    /// The same message, of which only the latest on its channel and of its event waits to be sent: prices,
+    /// positions.
+    #[must_use]
+    pub const fn latest(mut self) -> Self {
+        self.latest = true;
+        self
+    }
+
+    /// The same message with a time to live: past it, counted from the send, it is not sent, and not sent
+    /// again after a reconnect. Rounded up to whole milliseconds, at most 49 days.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        let millis = ttl.as_nanos().div_ceil(1_000_000).max(1);
+        self.ttl = u32::try_from(millis).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// How long it may wait to be sent; `None` is for ever.
+    #[must_use]
+    pub fn time_to_live(&self) -> Option<Duration> {
+        (self.ttl > 0).then(|| Duration::from_millis(self.ttl.into()))
     }
 
     /// The text; `None` when it carries something else, or text that is not UTF-8.

@@ -45,7 +45,7 @@ proptest! {
             let frame = codec.encode(packet.clone()).expect("inside the limits");
             for end in 0..frame.len() {
                 let cut = with_payload(&frame, frame.payload().slice(..end));
-                let payload_of_message = matches!(packet, Packet::Message(_)) && codec.name() == "binary";
+                let payload_of_message = ends_in_a_payload(&packet) && codec.name() == "binary";
                 let read = codec.decode(cut);
                 prop_assert!(read.is_err() || payload_of_message, "{end} bytes: {read:?}");
             }
@@ -69,7 +69,16 @@ proptest! {
         let frame = Binary.encode(packet.clone()).expect("inside the limits");
         let longer = [frame.payload(), &[more][..]].concat();
         let read = Binary.decode(Frame::binary(longer));
-        prop_assert!(read.is_err() || matches!(packet, Packet::Message(_)), "{read:?}");
+        prop_assert!(read.is_err() || ends_in_a_payload(&packet), "{read:?}");
+    }
+}
+
+/// Whether it ends in data that go up to the frame's end.
+fn ends_in_a_payload(packet: &Packet) -> bool {
+    match packet {
+        Packet::Message(_) | Packet::Request(_) => true,
+        Packet::Response(response) => response.result.is_ok(),
+        _ => false,
     }
 }
 
@@ -152,10 +161,15 @@ fn unknown_flags_and_types_are_refused() {
     let (class, data) = (binary(&[17, 3]), binary(&[17, 0b1100]));
     assert_eq!(class, DecodeError::Invalid { field: "message.class", expected: "0, 1 or 2" });
     assert_eq!(data, DecodeError::Invalid { field: "message.data", expected: "0, 1 or 2" });
-    assert_eq!(binary(&[24, 1, 2]), DecodeError::UnknownType("24".into()));
+    assert_eq!(binary(&[28, 1, 2]), DecodeError::UnknownType("28".into()));
     assert_eq!(binary(&[0]), DecodeError::UnknownType("0".into()));
     assert_eq!(binary(&[]), DecodeError::Truncated { field: "type" });
-    assert_eq!(json(r#"{"type":"request"}"#), DecodeError::UnknownType("request".into()));
+    assert_eq!(json(r#"{"type":"join"}"#), DecodeError::UnknownType("join".into()));
+    for (kind, field) in [(19, "skip.count"), (20, "gap.count"), (21, "lagged.count")] {
+        assert_eq!(binary(&[kind, 0]), DecodeError::Invalid { field, expected: "at least 1" });
+    }
+    let result = DecodeError::Invalid { field: "response.result", expected: "0 or 1" };
+    assert_eq!(binary(&[25, 1, 2]), result);
     let long = json(&format!(r#"{{"type":"{}"}}"#, "é".repeat(9999)));
     assert_eq!(long, DecodeError::UnknownType("é".repeat(32)));
 }

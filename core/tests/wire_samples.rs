@@ -101,7 +101,10 @@ fn every_sample_is_decoded_and_encoded_again() {
             _ => panic!("{at}: is it a sample, accepted or refused?"),
         }
     }
-    let all = ["ack", "close", "error", "hello", "message", "ping", "pong", "ready"];
+    let all = [
+        "ack", "close", "error", "gap", "hello", "lagged", "message", "ping", "pong", "ready",
+        "request", "response", "skip",
+    ];
     assert_eq!(shown, BTreeSet::from(all), "each packet has a sample");
 }
 

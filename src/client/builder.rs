@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline_core::wire::{Binary, Codec};
-use moorline_core::{Backoff, Config, ConnectRequest, Heartbeat, Runtime, Transport};
+use moorline_core::{Backoff, Buffer, Config, ConnectRequest, Heartbeat, Runtime, Transport};
 use serde::Serialize;
 use typed_builder::TypedBuilder;
 
@@ -111,6 +111,19 @@ pub struct ClientSettings<T: Transport> {
         doc = "The largest frame in bytes. Default: 1 MiB and 4 KiB."
     ))]
     max_frame: usize,
+    #[builder(
+        default,
+        setter(
+            doc = "What becomes of messages that are sent while the connection is lost. Default: they wait for up to 2 \
+               minutes."
+        )
+    )]
+    buffer: Buffer,
+    #[builder(default = Config::STALLED_AFTER, setter(
+        doc = "How long the server may take nothing while messages wait for it, before the link is dropped; zero is \
+               for ever. Default: 60 s."
+    ))]
+    stalled_after: Duration,
     #[builder(default = Config::UNHEARD_AFTER, setter(
         doc = "How long a message waits for somebody to listen. Default: 30 s."
     ))]
@@ -142,6 +155,8 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.queue = settings.queue;
         config.max_frame = settings.max_frame;
         config.unheard_after = settings.unheard_after;
+        config.buffer = settings.buffer;
+        config.stalled_after = settings.stalled_after;
         config.room = settings.room;
         config.query = settings.query;
         let mut request = ConnectRequest::default();

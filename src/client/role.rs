@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use moorline_core::machine::{Failure, Grant, Refusal};
+use moorline_core::machine::{Failure, Refusal};
 use moorline_core::wire::Hello;
-use moorline_core::{BoxFuture, ConnectRequest, Transport};
+use moorline_core::{BoxFuture, ConnectRequest, ConnectionId, Transport};
 
 use crate::Event;
-use crate::driver::{Attempt, Link, Role};
+use crate::driver::{Admitted, Attempt, Link, Role};
 use crate::error::panic_text;
 use crate::server::Admission;
 use crate::shared::Shared;
@@ -74,9 +74,22 @@ impl Role for ClientRole {
         unreachable!("a client's machine never asks who its peer is")
     }
 
-    fn admit(&mut self, _: Admission) -> Result<Grant, Refusal> {
+    fn admit(
+        &mut self,
+        _: Admission,
+        _: &Arc<Shared>,
+        _: &'static str,
+    ) -> Result<Admitted, Refusal> {
         unreachable!("a client's machine never asks who its peer is")
     }
+
+    fn renew_id(&mut self) -> Option<ConnectionId> {
+        None
+    }
+
+    fn keeps(&mut self, _bytes: usize) {}
+
+    fn closed(&mut self) {}
 
     fn before(&mut self, _shared: &Arc<Shared>, _event: &Event) {}
 

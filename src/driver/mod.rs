@@ -14,16 +14,17 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use moorline_core::machine::{Failure, Input, Loss, Output, Refusal, Transmit};
+use moorline_core::machine::{Counts, Failure, Input, Loss, Output, Refusal, Return, Transmit};
 use moorline_core::wire::cost;
 use moorline_core::{
     BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
 };
 
 pub(crate) use self::link::Link;
-pub(crate) use self::role::{Attempt, Role};
+pub(crate) use self::role::{Admitted, Attempt, Coming, Role};
+use crate::requests;
 use crate::server::Admission;
-use crate::shared::{Command, Shared};
+use crate::shared::{Adoption, Command, Shared};
 use crate::sync::lock;
 
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
@@ -47,6 +48,8 @@ pub(crate) struct Driver<R: Role> {
     machine: Machine,
     role: R,
     link: Option<Link>,
+    /// What the link can do.
+    can: Capabilities,
     /// The peer's end was read: the reading half is not polled any more.
     read_out: bool,
     /// A batch is on its way into the link.
@@ -78,6 +81,7 @@ pub(crate) struct Driver<R: Role> {
     /// How many bytes may still be read in this poll.
     bytes_left: usize,
     status: Status,
+    counts: Counts,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
 }
@@ -88,9 +92,11 @@ impl<R: Role> Driver<R> {
             timer: shared.runtime.timer(),
             abandoned: role.ends_when_closed(),
             status: machine.status(),
+            counts: Counts::default(),
             machine,
             role,
             link: None,
+            can: Capabilities::default(),
             read_out: false,
             writing: false,
             write_error: None,
@@ -124,13 +130,34 @@ impl<R: Role> Driver<R> {
     }
 
     fn begin_link(&mut self, link: Link, can: Capabilities, auth: Option<Bytes>) {
+        self.take_link(link, can);
+        self.tell(Input::LinkUp(can, auth));
+    }
+
+    fn take_link(&mut self, link: Link, can: Capabilities) {
         self.link = Some(link);
+        self.can = can;
         self.writing = false;
         self.read_out = false;
         self.write_error = None;
         self.suspended = false;
-        lock(&self.shared.delivery).begin_link();
-        self.tell(Input::LinkUp(can, auth));
+    }
+
+    /// The client has come back over that link. The old one, if there still is one, is dropped with all that
+    /// it holds, before what was received is counted.
+    fn adopt(&mut self, adoption: Adoption) {
+        if !self.machine.can_resume() {
+            return;
+        }
+        let Adoption { link, can: capabilities, coming } = adoption;
+        let Coming { window, max_frame, received, properties } = coming;
+        self.tell(Input::LinkLost(Loss::Ended));
+        self.drain();
+        let Some(id) = self.role.renew_id() else { return };
+        self.take_link(link, capabilities);
+        let back = Return { capabilities, window, max_frame, received, id, properties };
+        self.tell(Input::Resume(Box::new(back)));
+        self.drain();
     }
 
     /// One turn: takes in what is ready, does what the machine says, and publishes where it stands.
@@ -176,6 +203,10 @@ impl<R: Role> Driver<R> {
                     self.tell(Input::Disconnect(*close));
                 }
                 Command::Send(outgoing) => self.tell(Input::Send(outgoing)),
+                Command::Lost(count) => self.tell(Input::Lost(count)),
+                Command::Lagged(count) => self.tell(Input::Lagged(count)),
+                Command::Cancel(ticket) => self.tell(Input::Cancel(ticket)),
+                Command::Adopt(adoption) => self.adopt(*adoption),
                 Command::Ping => self.tell(Input::Ping),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
@@ -204,11 +235,21 @@ impl<R: Role> Driver<R> {
         let Some(authentication) = &mut self.authentication else { return };
         let Poll::Ready(result) = authentication.as_mut().poll(context) else { return };
         self.authentication = None;
-        let result = result.and_then(|admission| self.role.admit(admission));
-        self.tell(match result {
-            Ok(grant) => Input::Accept(grant),
-            Err(refusal) => Input::Refuse(refusal),
+        let result = result.and_then(|admission| {
+            let codec = self.machine.codec().map_or("", |codec| codec.name());
+            self.role.admit(admission, &self.shared, codec)
         });
+        match result {
+            Ok(Admitted::Anew(grant)) => self.tell(Input::Accept(grant)),
+            Ok(Admitted::Back(session, coming)) => {
+                if let Some(link) = self.link.take() {
+                    session.adopt(Adoption { link, can: self.can, coming });
+                }
+                // The link lives on with its session: for this driver it is over.
+                self.tell(Input::LinkLost(Loss::Ended));
+            }
+            Err(refusal) => self.tell(Input::Refuse(refusal)),
+        }
     }
 
     /// Reads what has come, up to a bound.
@@ -280,6 +321,10 @@ impl<R: Role> Driver<R> {
 
     /// Tells the machine what the application has taken, and drops what nobody has listened for.
     fn look_at_delivery(&mut self) {
+        // What was taken is counted anew once a link has opened.
+        if self.machine.status() != self.status {
+            self.drain();
+        }
         let waits = self.machine.awaits_taking() || self.suspended;
         self.told_waits = waits;
         let config = &self.shared.config;
@@ -290,7 +335,10 @@ impl<R: Role> Driver<R> {
         }
         let taken = delivery.report_taken(waits);
         drop(delivery);
-        drop(dropped);
+        if !dropped.is_empty() {
+            drop(dropped);
+            self.refuse_requests();
+        }
         if let Some(taken) = taken {
             self.tell(Input::Taken(taken));
         }
@@ -365,6 +413,7 @@ impl<R: Role> Driver<R> {
                     return;
                 }
                 Output::Write => self.begin_write(),
+                Output::Opened(resumed) => lock(&self.shared.delivery).begin_link(resumed),
                 Output::Messages(count) => self.deliver(count),
                 Output::Event(event) => self.tell_application(event),
                 Output::Connect { attempt, .. } => {
@@ -403,6 +452,17 @@ impl<R: Role> Driver<R> {
         }
         // What is dropped is user code, and comes after the lock.
         drop(delivery);
+        self.refuse_requests();
+    }
+
+    /// Answers what nobody here answers.
+    fn refuse_requests(&mut self) {
+        let unanswered = lock(&self.shared.delivery).take_unanswered();
+        for id in unanswered {
+            if let Some(outgoing) = requests::no_handler(&self.shared, id) {
+                self.tell(Input::Send(outgoing));
+            }
+        }
     }
 
     fn drop_link(&mut self) {
@@ -470,6 +530,7 @@ impl<R: Role> Drop for Driver<R> {
         wakes.extend(state.openers.first());
         wakes.extend(state.room.first());
         wakes.extend(state.pingers.first());
+        wakes.extend(state.receipts.all());
         drop(state);
         drop(commands);
         let mut delivery = lock(&self.shared.delivery);

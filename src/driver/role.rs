@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use moorline_core::machine::{Failure, Grant, Refusal};
 use moorline_core::wire::Hello;
-use moorline_core::{BoxFuture, Capabilities};
+use moorline_core::{BoxFuture, Capabilities, ConnectionId};
 
 use super::Link;
 use crate::Event;
@@ -15,6 +15,22 @@ use crate::shared::Shared;
 /// What an attempt to make a link gives: the link, what it can do, and credentials.
 pub(crate) type Attempt = Result<(Link, Capabilities, Option<Bytes>), Failure>;
 
+/// How a client is let in.
+pub(crate) enum Admitted {
+    /// With a connection of its own.
+    Anew(Grant),
+    /// Back to a session that it had.
+    Back(Arc<Shared>, Coming),
+}
+
+/// A client that comes back to its session.
+pub(crate) struct Coming {
+    pub(crate) window: u64,
+    pub(crate) max_frame: u64,
+    pub(crate) received: u64,
+    pub(crate) properties: Vec<(String, String)>,
+}
+
 /// What only one side's connections do.
 pub(crate) trait Role: Send + 'static {
     /// Makes a link (a client's).
@@ -23,8 +39,22 @@ pub(crate) trait Role: Send + 'static {
     /// Decides whether a client may come in (a server's).
     fn authenticate(&mut self, hello: Hello) -> BoxFuture<'static, Result<Admission, Refusal>>;
 
-    /// Lets a client in (a server's).
-    fn admit(&mut self, admission: Admission) -> Result<Grant, Refusal>;
+    /// Lets a client in, which speaks that codec (a server's).
+    fn admit(
+        &mut self,
+        admission: Admission,
+        shared: &Arc<Shared>,
+        codec: &'static str,
+    ) -> Result<Admitted, Refusal>;
+
+    /// Another id for the connection, whose client has come back (a server's).
+    fn renew_id(&mut self) -> Option<ConnectionId>;
+
+    /// Its session keeps so many bytes now.
+    fn keeps(&mut self, bytes: usize);
+
+    /// The connection is closed, and does not come back by itself.
+    fn closed(&mut self);
 
     /// Hears of an event before the application's listeners do.
     fn before(&mut self, shared: &Arc<Shared>, event: &Event);

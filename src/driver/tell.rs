@@ -22,9 +22,13 @@ impl<R: Role> Driver<R> {
             self.shared.codec.get_or_init(|| codec.clone());
         }
         let mut state = lock(&self.shared.state);
-        state.id = self.machine.id().cloned();
+        // A server's handle keeps its id while its client is away.
+        if status != Status::Connecting || self.machine.id().is_none() {
+            state.id = self.machine.id().cloned();
+        }
+        state.session = self.machine.session().map(str::to_owned);
         state.max_frame = self.machine.max_frame();
-        self.wakes.extend(state.publish(status, self.machine.queued()).into_iter().flatten());
+        self.wakes.extend(state.publish(status, self.machine.counts()).into_iter().flatten());
         drop(state);
         lock(&self.shared.delivery).set_status(status, &mut self.wakes);
     }
@@ -37,7 +41,7 @@ impl<R: Role> Driver<R> {
                 state.properties.clone_from(&connected.properties);
             }
             // Messages that were accepted in the meantime did not reach the machine.
-            Event::Disconnect(end) => {
+            Event::Disconnect(end) if !(end.reconnects && self.machine.keeps_messages()) => {
                 let dropped = lock(&self.shared.state).drop_sends();
                 end.unsent += dropped.len() as u64;
             }
@@ -61,6 +65,7 @@ impl<R: Role> Driver<R> {
         if std::mem::take(&mut self.connect_after) {
             return self.tell(Input::Connect);
         }
+        self.role.closed();
         let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
         let mut state = lock(&self.shared.state);
         state.failure = Some(failure);
@@ -68,8 +73,21 @@ impl<R: Role> Driver<R> {
     }
 
     pub(super) fn publish(&mut self, context: &Context<'_>) {
-        let (status, queued) = (self.machine.status(), self.machine.queued());
-        let wakes = lock(&self.shared.state).publish(status, queued);
+        let (status, counts) = (self.machine.status(), self.machine.counts());
+        let outcomes = self.machine.take_outcomes();
+        let mut state = lock(&self.shared.state);
+        let wakes = state.publish(status, counts);
+        if let Some(outcomes) = outcomes {
+            state.outcomes.note(outcomes);
+            if !state.receipts.is_empty() {
+                self.wakes.extend(state.receipts.all());
+            }
+        }
+        drop(state);
+        if counts.kept() != self.counts.kept() {
+            self.role.keeps(counts.kept());
+        }
+        self.counts = counts;
         for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
             // The hook waits in this task, and is polled next.
             if self.hook.is_none() || !waker.will_wake(context.waker()) {

@@ -67,6 +67,10 @@ kinds! {
     ReconnectAttempt: u32 = Event::ReconnectAttempt(attempt) => attempt;
     /// [`Event::Reconnect`].
     Reconnect: u32 = Event::Reconnect(attempts) => attempts;
+    /// [`Event::Recovery`].
+    Recovery: core::Recovery = Event::Recovery(recovery) => recovery;
+    /// [`Event::Missed`].
+    Missed: u64 = Event::Missed(count) => count;
     /// [`Event::ReconnectFailed`].
     ReconnectFailed: () = Event::ReconnectFailed => ();
     /// [`Event::Unheard`].
@@ -87,6 +91,8 @@ impl Kind {
             Event::Error(_) => Self::Error,
             Event::ReconnectAttempt(_) => Self::ReconnectAttempt,
             Event::Reconnect(_) => Self::Reconnect,
+            Event::Recovery(_) => Self::Recovery,
+            Event::Missed(_) => Self::Missed,
             Event::ReconnectFailed => Self::ReconnectFailed,
             Event::Unheard(_) => Self::Unheard,
             Event::Lagged(_) => Self::Lagged,

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline_core::wire::Codec;
-use moorline_core::{Acceptor, Backoff, Config, ConnectRequest, ConnectionId, Heartbeat, Runtime};
+use moorline_core::{
+    Acceptor, Backoff, Buffer, Config, ConnectRequest, ConnectionId, Heartbeat, Runtime,
+};
 use typed_builder::TypedBuilder;
 
 use super::hooks::Hooks;
 use super::registry::Registry;
 use super::run::Life;
+use super::sessions::{SessionLimits, Sessions};
 use super::{Authenticator, Core, Ids, Limits, Server};
 
 /// How many handshakes may be in flight by default (R33): a whole office that comes back at once.
@@ -98,6 +101,23 @@ pub struct ServerSettings<A: Acceptor> {
         doc = "The largest frame in bytes. Default: 1 MiB and 4 KiB."
     ))]
     max_frame: usize,
+    #[builder(default = Config::RETENTION, setter(
+        doc = "How long a session whose link is lost waits for its client, with all that is sent to it meanwhile; zero \
+               keeps none. Default: 2 minutes."
+    ))]
+    retention: Duration,
+    #[builder(default, setter(doc = "How many sessions may wait, and how much they may hold."))]
+    sessions: SessionLimits,
+    #[builder(
+        default,
+        setter(doc = "What becomes of messages that are sent to a client that is away.")
+    )]
+    buffer: Buffer,
+    #[builder(default = Config::STALLED_AFTER, setter(
+        doc = "How long a client may take nothing while messages wait for it, before its link is dropped; zero is for \
+               ever. Default: 60 s."
+    ))]
+    stalled_after: Duration,
     #[builder(default = Config::UNHEARD_AFTER, setter(
         doc = "How long a message waits for somebody to listen. Default: 30 s."
     ))]
@@ -121,6 +141,9 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
         config.queue = settings.queue;
         config.max_frame = settings.max_frame;
         config.unheard_after = settings.unheard_after;
+        config.retention = settings.retention;
+        config.buffer = settings.buffer;
+        config.stalled_after = settings.stalled_after;
         if let Some(codec) = settings.codec {
             config.codecs = vec![codec];
         }
@@ -137,6 +160,7 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
                 authenticator: settings.authenticator,
                 ids: settings.ids,
                 registry: Arc::new(Registry::default()),
+                sessions: Arc::new(Sessions::new(settings.sessions)),
                 hooks: Hooks::default(),
                 life: Life::new(Box::new(settings.acceptor)),
             }),

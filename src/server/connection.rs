@@ -11,12 +11,13 @@ use moorline_core::{ConnectionId, close_code};
 use super::Visitor;
 use crate::shared::Command;
 use crate::sync::lock;
-use crate::{DisconnectError, Handle};
+use crate::{DisconnectError, Handle, Status};
 
 /// One client, as its server sees it. Cheap to clone; all clones are one connection.
 ///
 /// What it shares with a client's connection (send, listen, look) is in [`Handle`], to which it
-/// dereferences. It lives as long as its link, whatever becomes of its handles; it does not come back.
+/// dereferences. It lives as long as its session, whatever becomes of its handles: when the link is lost it waits for
+/// its client to come back, [`retention`](crate::Config::retention) long, with what was sent meanwhile.
 #[derive(Clone)]
 pub struct ServerConnection {
     pub(super) inner: Arc<Inner>,
@@ -24,22 +25,25 @@ pub struct ServerConnection {
 
 pub(super) struct Inner {
     pub(super) handle: Handle,
-    pub(super) id: ConnectionId,
     pub(super) visitor: Arc<Visitor>,
     pub(super) identity: Option<String>,
 }
 
 impl ServerConnection {
-    /// Its id, also after its end (R11).
+    /// Its id, also after its end (R11). A client that comes back to its session has a new one from then on.
+    ///
+    /// # Panics
+    ///
+    /// Never: a connection has its id before anybody has the connection.
     #[must_use]
-    pub fn id(&self) -> &ConnectionId {
-        &self.inner.id
+    pub fn id(&self) -> ConnectionId {
+        self.inner.handle.id().expect("a server's connection has an id")
     }
 
-    /// Whether it is open (R34).
+    /// Whether it is open, or its client may come back (R34).
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.is_connected()
+        !matches!(self.status(), Status::Closed | Status::Closing)
     }
 
     /// Who it is, as the [`Authenticator`](super::Authenticator) has said.
@@ -81,7 +85,7 @@ impl ServerConnection {
             return Err(DisconnectError::Code(code));
         }
         let mut state = lock(&self.shared.state);
-        if !state.status.is_connected() {
+        if matches!(state.status, Status::Closed | Status::Closing) {
             return Err(DisconnectError::NotAlive);
         }
         let close = Box::new(Close::new(code, reason));
@@ -103,7 +107,7 @@ impl Deref for ServerConnection {
 impl fmt::Debug for ServerConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerConnection")
-            .field("id", &self.inner.id)
+            .field("id", &self.id())
             .field("status", &self.status())
             .finish_non_exhaustive()
     }

@@ -8,13 +8,13 @@ mod hooks;
 mod registry;
 mod role;
 mod run;
+mod sessions;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline_core::machine::Outgoing;
 use moorline_core::wire::{EncodeError, Packet};
 use moorline_core::{Config, ConnectionId, Frame, Runtime};
 
@@ -23,12 +23,15 @@ pub use self::builder::{ServerBuilder, ServerSettings};
 pub use self::connection::ServerConnection;
 pub use self::hooks::HookError;
 pub use self::run::Stopped;
+pub use self::sessions::SessionLimits;
 pub use moorline_core::machine::Refusal;
 
 use self::hooks::Hooks;
 use self::registry::Registry;
 use self::run::{Life, Run};
+use self::sessions::Sessions;
 use crate::listeners::Outcome;
+use crate::sending::About;
 use crate::{Disconnect, ErrorEvent, Message, Origin, RunError, SendError, StopError};
 
 /// Takes connections in. Cheap to clone; all clones are one server.
@@ -79,6 +82,7 @@ struct Core {
     authenticator: Option<Arc<dyn Authenticator>>,
     ids: Ids,
     registry: Arc<Registry>,
+    sessions: Arc<Sessions>,
     hooks: Hooks,
     life: Life,
 }
@@ -101,7 +105,7 @@ pub struct Emitted {
     /// Connections that it was accepted for.
     pub sent: usize,
     /// Connections that it was not sent to: their queue was full, the message too large for them or
-    /// not to be said in their codec, or they were just closing.
+    /// not to be said in their codec, or they were just closing. Those that read on are told what they miss.
     pub skipped: usize,
 }
 
@@ -203,7 +207,7 @@ impl Server {
         self.core.hooks.on_error(hook);
     }
 
-    /// How many connections are open (R34).
+    /// How many connections there are, with those whose clients are away for the moment (R34).
     #[must_use]
     pub fn count(&self) -> usize {
         self.core.registry.count()
@@ -227,15 +231,17 @@ impl Server {
         self.core.registry.connections()
     }
 
-    /// Sends a message to every open connection (R34), encoded once for each codec in use. It never
-    /// waits: a connection whose queue is full is skipped, and counted.
+    /// Sends a message to every connection (R34), also to those whose clients are away for the moment, encoded
+    /// once for each codec in use. It never waits: a connection whose queue is full is skipped, and counted, and
+    /// its client is told what it misses: a numbered message as a gap at its place
+    /// ([`Recovery::Gap`](crate::Recovery)), another one as [`Missed`](crate::Event::Missed).
     ///
     /// # Errors
     ///
     /// When it reached nobody and a codec in use cannot write it.
     pub fn emit(&self, message: impl Into<Message>) -> Result<Emitted, SendError> {
         let message = message.into();
-        let class = message.class;
+        let about = About::of(&message);
         let packet = Packet::Message(message);
         let mut encoded: Vec<(&'static str, Result<Frame, EncodeError>)> = Vec::new();
         let mut emitted = Emitted::default();
@@ -250,8 +256,9 @@ impl Server {
                     frame
                 }
             };
-            let sent = frame
-                .is_ok_and(|frame| connection.try_send_encoded(Outgoing { frame, class }).is_ok());
+            let sent = frame.is_ok_and(|frame| {
+                connection.broadcast_encoded(about.outgoing(frame, &*self.core.runtime))
+            });
             emitted.sent += usize::from(sent);
             emitted.skipped += usize::from(!sent);
         }

@@ -58,7 +58,7 @@ impl Registry {
     }
 
     pub(super) fn open(&self, connection: ServerConnection) {
-        lock(&self.state).open.insert(connection.id().clone(), connection);
+        lock(&self.state).open.insert(connection.id(), connection);
     }
 
     pub(super) fn count(&self) -> usize {
@@ -123,6 +123,24 @@ impl Place {
             }
         }
         None
+    }
+
+    /// Another id that nobody else has, in place of the one that it has.
+    pub(super) fn renew_id(&mut self, draw: impl Fn() -> ConnectionId) -> Option<ConnectionId> {
+        let old = self.id.take();
+        let new = self.draw_id(draw);
+        if new.is_none() {
+            self.id = old;
+            return None;
+        }
+        let mut state = lock(&self.registry.state);
+        if let (Some(old), Some(new)) = (&old, &new) {
+            state.ids.remove(old);
+            if let Some(connection) = state.open.remove(old) {
+                state.open.insert(new.clone(), connection);
+            }
+        }
+        new
     }
 
     /// The connection is no longer alive. Its id stays taken until its last listener has heard of it.

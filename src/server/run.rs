@@ -265,7 +265,7 @@ fn close_all(core: &Core) -> usize {
     links.len()
 }
 
-fn command(shared: &Shared, command: Command) {
+pub(super) fn command(shared: &Shared, command: Command) {
     let waker = lock(&shared.state).command(command);
     waker.into_iter().for_each(Waker::wake);
 }

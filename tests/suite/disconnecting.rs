@@ -112,7 +112,10 @@ async fn r3_connect_by_hand_afterwards_keeps_the_listeners(stage: Stage) {
 
 async fn r3_the_next_reader_after_a_connect_by_hand_gets_messages(stage: Stage) {
     let server = stage.server().run().await;
-    server.on_connect(async |guest| Ok(guest.send("welcome").await?));
+    server.on_connect(async |guest| {
+        guest.send("welcome").await?;
+        Ok(())
+    });
     let connection = stage.client().connect().await;
     assert_eq!(stage.texts(&connection, 1).await, ["welcome"]);
     connection.close();

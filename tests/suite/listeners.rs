@@ -114,7 +114,9 @@ async fn r21_a_listener_may_send(stage: Stage) {
         }
     });
     let echo = guest.clone();
-    guest.on_channel("ping", move |_: u32| echo.try_send("pong").unwrap());
+    guest.on_channel("ping", move |_: u32| {
+        echo.try_send("pong").unwrap();
+    });
     guest.send("there and back").await.unwrap();
     assert_eq!(stage.texts(&guest, 1).await, ["there and back"]);
     connection.send_json("ping", &1).await.unwrap();

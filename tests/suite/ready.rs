@@ -29,7 +29,10 @@ async fn r35_a_client_is_not_connected_before_ready(stage: Stage) {
 
 async fn r35_ready_comes_before_anything_that_a_hook_sends(stage: Stage) {
     let server = stage.server().build();
-    server.on_connect(async |guest| Ok(guest.send("from the hook").await?));
+    server.on_connect(async |guest| {
+        guest.send("from the hook").await?;
+        Ok(())
+    });
     stage.run(&server).await;
     let mut stranger = stage.stranger().await;
     // Sees that ready is the first packet.
@@ -40,7 +43,10 @@ async fn r35_ready_comes_before_anything_that_a_hook_sends(stage: Stage) {
 
 async fn r35_connect_is_heard_before_the_first_message(stage: Stage) {
     let server = stage.server().build();
-    server.on_connect(async |guest| Ok(guest.send("welcome").await?));
+    server.on_connect(async |guest| {
+        guest.send("welcome").await?;
+        Ok(())
+    });
     stage.run(&server).await;
     let connection = stage.client().build().closed();
     let journal = Journal::of(&connection);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! Connecting  ReconnectAttempt(1..)*  Connect  [Reconnect(n)]  Message*
-//! Disconnect  Connecting  ReconnectAttempt(1..)*  Connect  Reconnect(n)  Message*  …  Disconnect
+//! Disconnect  Connecting  ReconnectAttempt(1..)*  Connect  Reconnect(n)  Recovery  Message*  …  Disconnect
 //! ```
 //!
 //! An error may come at any time. A status comes before the event that goes with it.
@@ -65,7 +65,7 @@ impl Legal {
                 At::Opened { attempts }
             }
             (At::Opened { attempts }, Event::Reconnect(n)) if *n == attempts => At::Open,
-            (At::Open, Event::Message(_)) => At::Open,
+            (At::Open, Event::Message(_) | Event::Recovery(_) | Event::Missed(_)) => At::Open,
             (At::Open, Event::Disconnect(end)) => {
                 let expected = if end.reconnects { Status::Connecting } else { Status::Closed };
                 self.is(expected)?;

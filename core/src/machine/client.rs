@@ -5,8 +5,10 @@ use bytes::Bytes;
 use super::backoff::{Asked, Outage};
 use super::transmit::Control;
 use super::{Failure, Link, Loss, Machine, Output, PeerLimits, State};
-use crate::wire::{Close, Hello, MAX_HELLO, Packet, Ready, VERSION};
-use crate::{Capabilities, Connected, ErrorEvent, Event, Frame, Origin, Reason, Side, Time};
+use crate::wire::{self, Close, Hello, MAX_HELLO, Packet, Ready, Resume, VERSION};
+use crate::{
+    Capabilities, Connected, ErrorEvent, Event, Frame, Origin, Reason, Recovery, Side, Time,
+};
 
 impl Machine {
     pub(super) fn connect(&mut self, now: Time) {
@@ -73,7 +75,7 @@ impl Machine {
         }
     }
 
-    fn use_link(&mut self, can: Capabilities) {
+    pub(super) fn use_link(&mut self, can: Capabilities) {
         self.link = Link { pings: can.ping, max_frame: can.max_frame.unwrap_or(usize::MAX) };
         self.control = Control { writable: true, ..Control::default() };
     }
@@ -87,7 +89,11 @@ impl Machine {
             room: self.config.room.clone(),
             auth,
             query: self.config.query.clone(),
-            resume: None,
+            resume: self.session.as_ref().map(|session| Resume {
+                session: session.id.clone(),
+                secret: session.secret,
+                received: self.inbound.numbers(),
+            }),
         }));
         let codec = self.codec.as_ref().expect("a client has its codec from the start");
         let problem = match codec.encode(hello) {
@@ -126,7 +132,12 @@ impl Machine {
             }
             Packet::Hello(_)
             | Packet::Message(_)
+            | Packet::Request(_)
+            | Packet::Response(_)
             | Packet::Ack(_)
+            | Packet::Skip(_)
+            | Packet::Gap(_)
+            | Packet::Lagged(_)
             | Packet::Ping(_)
             | Packet::Pong(_) => {
                 let message = format!("the server sent `{}` before `ready`", packet.name());
@@ -142,13 +153,32 @@ impl Machine {
         self.open_client(now, peer, Some(ready));
     }
 
-    fn open_client(&mut self, now: Time, peer: PeerLimits, ready: Option<Ready>) {
-        self.open(now, peer);
+    fn open_client(&mut self, now: Time, peer: PeerLimits, mut ready: Option<Ready>) {
+        let recovery = match ready.as_ref().map(|ready| ready.recovery) {
+            Some(wire::Recovery::Recovered { received }) => {
+                let known =
+                    self.session.is_some() && self.outbound.resume(peer.window, received).is_ok();
+                if !known {
+                    self.session = None;
+                    let message = "the server goes on with a session that is another one";
+                    return self.attempt_failed(now, Failure::retryable("bad_packet", message));
+                }
+                self.open_again(now, peer);
+                Recovery::Recovered
+            }
+            Some(wire::Recovery::Fresh) | None => {
+                self.session = ready.as_mut().and_then(|ready| ready.session.take());
+                Recovery::Fresh { unconfirmed: self.open(now, peer) }
+            }
+        };
         let (id, properties) =
             ready.map_or((None, Vec::new()), |ready| (Some(ready.id), ready.properties));
         self.event(Event::Connect(Connected { id, properties }));
         if self.outage.retries() > 0 {
             self.event(Event::Reconnect(self.outage.retries()));
+        }
+        if self.outage.after_loss {
+            self.event(Event::Recovery(recovery));
         }
     }
 
@@ -207,6 +237,9 @@ impl Machine {
         self.control = Control::default();
         let wanted =
             if self.outage.after_loss { self.config.reconnect } else { self.config.retry_first };
+        if failure.code.starts_with("session_") {
+            self.session = None;
+        }
         let asked = Asked { retry_after: failure.retry_after, spread: failure.spread };
         let delay = (wanted && failure.retryable)
             .then(|| self.outage.next_delay(&self.config.backoff, asked, &mut self.rng))
@@ -216,6 +249,7 @@ impl Machine {
             return;
         }
         self.state = State::Closed;
+        self.end_session();
         if self.outage.retries() > 0 {
             self.event(Event::ReconnectFailed);
         }

@@ -58,7 +58,7 @@ pub(super) struct Ending {
 }
 
 impl Ending {
-    fn new(reason: Reason, close: Option<CloseFrame>) -> Self {
+    pub(super) fn new(reason: Reason, close: Option<CloseFrame>) -> Self {
         Self { reason, close, asked: Asked::default(), was_open: true }
     }
 }
@@ -93,6 +93,7 @@ impl Machine {
         self.outputs.push_back(Output::DropLink);
         self.control = Default::default();
         self.state = State::Closed;
+        self.end_session();
         self.outputs.push_back(Output::Closed(None));
     }
 
@@ -205,14 +206,18 @@ impl Machine {
     }
 
     /// The link is gone, whatever the way: the one place where an open connection ends.
-    fn finish(&mut self, now: Time, ending: Ending) {
-        let (unsent, unconfirmed) = self.outbound.clear();
+    pub(super) fn finish(&mut self, now: Time, ending: Ending) {
         let Ending { reason, close, asked, was_open } = ending;
         let comes_back = self.side == Side::Client && reason.reconnects() && self.config.reconnect;
         self.outage = Outage::new(true);
-        let delay = comes_back
-            .then(|| self.outage.first_delay(&self.config.backoff, asked, &mut self.rng))
-            .flatten();
+        let delay = match self.side {
+            Side::Client => comes_back
+                .then(|| self.outage.first_delay(&self.config.backoff, asked, &mut self.rng))
+                .flatten(),
+            Side::Server => (was_open && self.keeps_session(reason, close.as_ref()))
+                .then_some(self.config.retention),
+        };
+        let (unsent, unconfirmed) = self.lose_link(now, delay.is_some());
         self.over(delay.map(|delay| now + delay));
         if was_open {
             let reconnects = delay.is_some();
@@ -237,6 +242,7 @@ impl Machine {
         if self.side == Side::Client {
             self.id = None;
         }
+        self.waiting_since = None;
         if self.pulse.is_awaited() {
             self.outputs.push_back(Output::RoundTrip(None));
         }

@@ -32,6 +32,12 @@ pub struct Config {
     pub window: usize,
     /// How many bytes may wait to be sent; beyond it `send` waits.
     pub queue: usize,
+    /// How long a server keeps a session whose link is lost; zero keeps none.
+    pub retention: Duration,
+    /// What becomes of messages that are sent while the connection is lost.
+    pub buffer: Buffer,
+    /// How long the peer may take nothing while messages wait for it, before its link is dropped; zero is for ever.
+    pub stalled_after: Duration,
     /// How long a message waits for somebody to listen.
     pub unheard_after: Duration,
     /// The largest frame in bytes, in and out.
@@ -40,6 +46,89 @@ pub struct Config {
     pub room: Option<String>,
     /// What a client tells at connect time.
     pub query: Vec<(String, String)>,
+}
+
+/// What becomes of messages that are sent while the connection is lost and may come back (R28).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Buffer {
+    /// How many messages wait; zero is none: a send then fails at once.
+    pub count: usize,
+    /// How many bytes they may have, with 64 for each message.
+    pub bytes: usize,
+    /// How long one waits. Past that it expires, and is not sent.
+    pub age: Duration,
+    /// What becomes of one more message.
+    pub overflow: Overflow,
+}
+
+/// What becomes of one more message where there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Overflow {
+    /// The send fails.
+    Reject,
+    /// The oldest one is dropped.
+    DropOldest,
+    /// The new one is accepted and dropped.
+    DropNewest,
+    /// The send waits for room.
+    #[default]
+    Wait,
+}
+
+impl Buffer {
+    /// As many as a person writes in two minutes, and a device measures.
+    pub const COUNT: usize = 1024;
+    /// As much as waits on an open connection.
+    pub const BYTES: usize = Config::QUEUE;
+    /// As long as a server keeps a session: what is older has become history.
+    pub const AGE: Duration = Config::RETENTION;
+
+    /// Nothing waits: a send while the connection is lost fails at once.
+    #[must_use]
+    pub fn off() -> Self {
+        Self { count: 0, ..Self::default() }
+    }
+
+    /// How many messages wait.
+    #[must_use]
+    pub const fn count(mut self, count: usize) -> Self {
+        self.count = count;
+        self
+    }
+
+    /// How many bytes they may have.
+    #[must_use]
+    pub const fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// How long one waits.
+    #[must_use]
+    pub const fn age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
+
+    /// What becomes of one more.
+    #[must_use]
+    pub const fn overflow(mut self, overflow: Overflow) -> Self {
+        self.overflow = overflow;
+        self
+    }
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Self {
+            count: Self::COUNT,
+            bytes: Self::BYTES,
+            age: Self::AGE,
+            overflow: Overflow::default(),
+        }
+    }
 }
 
 impl Config {
@@ -53,6 +142,10 @@ impl Config {
     pub const WINDOW: usize = 256 * 1024;
     /// A burst of a few thousand small messages, or one large one.
     pub const QUEUE: usize = 256 * 1024;
+    /// A tunnel, a lift, a change of networks; and what most peers of this field keep.
+    pub const RETENTION: Duration = Duration::from_secs(120);
+    /// Longer than any pause of a healthy application; a hung one is not waited for.
+    pub const STALLED_AFTER: Duration = Duration::from_secs(60);
     /// Longer than any start of an application between its connect and its first listener.
     pub const UNHEARD_AFTER: Duration = Duration::from_secs(30);
 
@@ -80,6 +173,9 @@ impl Config {
             close_timeout: Self::CLOSE_TIMEOUT,
             window: Self::WINDOW,
             queue: Self::QUEUE,
+            retention: Self::RETENTION,
+            buffer: Buffer::default(),
+            stalled_after: Self::STALLED_AFTER,
             unheard_after: Self::UNHEARD_AFTER,
             max_frame: ConnectRequest::MAX_FRAME,
             room: None,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::wire::{Close, Hello};
+use crate::wire::{Close, ErrorPacket, Hello, SessionGrant};
 use crate::{
     Capabilities, Class, CloseFrame, ConnectionId, Event, Frame, Message, Time, TransportError,
 };
@@ -20,6 +20,13 @@ pub enum Input {
     Disconnect(Close),
     /// The application sends a message, encoded already.
     Send(Outgoing),
+    /// A broadcast found no room here for so many numbered messages: they are lost, and the peer is told at
+    /// their place.
+    Lost(u64),
+    /// So many messages without a number found no room here, and the peer is told of them.
+    Lagged(u64),
+    /// The application takes the message of that ticket back, if it still can be.
+    Cancel(u64),
     /// The application has taken so much since the link opened.
     Taken(Taken),
     /// The application wants to know the round-trip time.
@@ -42,6 +49,9 @@ pub enum Input {
     Accept(Grant),
     /// The client may not come in.
     Refuse(Refusal),
+    /// The client has come back over a new link, which is up (a server's; see
+    /// [`Machine::can_resume`](super::Machine::can_resume)).
+    Resume(Box<Return>),
     /// The deadline that [`Output::Wait`] named may have come.
     Tick,
 }
@@ -50,6 +60,8 @@ pub enum Input {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Output {
+    /// The link is open: messages may come. Whether it goes on with the session of the link before.
+    Opened(bool),
     /// Fetch credentials, make a link, and answer with [`Input::LinkUp`] or [`Input::LinkFailed`].
     Connect {
         /// Which attempt since the last open, from 1.
@@ -92,11 +104,28 @@ pub enum Transmit {
 
 /// A message on its way out, encoded.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outgoing {
     /// The frame.
     pub frame: Frame,
     /// The message's delivery class.
     pub class: Class,
+    /// By which its outcome is told: each message of a connection has a higher one than the one before.
+    pub ticket: u64,
+    /// When it is too old to go out.
+    pub expires: Time,
+    /// A newer message of the same key takes its place in the queue.
+    pub key: Option<u64>,
+    /// Where there is no room for it, older messages without a number are dropped for it.
+    pub pushes_out: bool,
+}
+
+impl Outgoing {
+    /// A message without a ticket, that never is too old.
+    #[must_use]
+    pub const fn new(frame: Frame, class: Class) -> Self {
+        Self { frame, class, ticket: 0, expires: Time::MAX, key: None, pushes_out: false }
+    }
 }
 
 /// A message on its way in.
@@ -104,27 +133,64 @@ pub struct Outgoing {
 pub struct Received {
     /// The message.
     pub message: Message,
+    /// Whether it asks for an answer, or is one.
+    pub exchange: Exchange,
     /// What it costs of the window, in bytes.
     pub cost: usize,
     /// Whether it is numbered.
     pub numbered: bool,
 }
 
-/// What the application has taken since the link opened. All three only rise.
+/// What a message is to a request.
+#[derive(Debug)]
+pub enum Exchange {
+    /// Nothing: a message like any other.
+    None,
+    /// It asks for an answer with this id.
+    Request(u64),
+    /// It answers the request of this id.
+    Response(u64),
+    /// The request of this id failed; the message is empty.
+    Failure(u64, Box<ErrorPacket>),
+}
+
+/// What the application has taken: of numbered messages since the session began, of the others since the link
+/// opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
     /// Numbered messages.
     pub numbered: u64,
     /// Messages without a number.
     pub unnumbered: u64,
-    /// Their costs in bytes.
-    pub cost: u64,
+    /// The costs of the numbered ones, in bytes.
+    pub numbered_cost: u64,
+    /// The costs of the others, in bytes.
+    pub unnumbered_cost: u64,
 }
 
 /// How a client is let in.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// Its id.
+    pub id: ConnectionId,
+    /// Its properties.
+    pub properties: Vec<(String, String)>,
+    /// The session that it may come back to; `None` where none is kept.
+    pub session: Option<SessionGrant>,
+}
+
+/// How a client comes back to its session.
+#[derive(Clone, Debug)]
+pub struct Return {
+    /// What the new link can do.
+    pub capabilities: Capabilities,
+    /// What the client takes: its window, and its largest frame, in bytes.
+    pub window: u64,
+    /// See [`window`](Self::window).
+    pub max_frame: u64,
+    /// How many numbered packets it has received.
+    pub received: u64,
+    /// Its new id.
     pub id: ConnectionId,
     /// Its properties.
     pub properties: Vec<(String, String)>,

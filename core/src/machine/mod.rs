@@ -30,11 +30,14 @@ mod backoff;
 mod client;
 mod closing;
 mod config;
-mod flow;
 mod heartbeat;
+mod inbound;
 mod io;
 mod open;
+mod outbound;
+mod outcome;
 mod server;
+mod session;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -42,16 +45,22 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use backoff::{Backoff, Delays};
-pub use config::Config;
+pub use config::{Buffer, Config, Overflow};
 pub use heartbeat::Heartbeat;
-pub use io::{Failure, Grant, Input, Loss, Outgoing, Output, Received, Refusal, Taken, Transmit};
+pub use io::{
+    Exchange, Failure, Grant, Input, Loss, Outgoing, Output, Received, Refusal, Return, Taken,
+    Transmit,
+};
+pub use outcome::{Dropped, Outcome, Outcomes};
+pub use session::Counts;
 
 use self::backoff::Outage;
 use self::closing::Closing;
-use self::flow::{Inbound, Outbound};
 use self::heartbeat::Pulse;
+use self::inbound::Inbound;
+use self::outbound::Outbound;
 use self::transmit::Control;
-use crate::wire::Codec;
+use crate::wire::{Codec, SessionGrant};
 use crate::{ConnectionId, Event, Side, Status, Time};
 
 /// One end of a connection. See the [module](self) for how to drive it.
@@ -59,6 +68,8 @@ pub struct Machine {
     side: Side,
     config: Arc<Config>,
     state: State,
+    /// The time of the last input.
+    now: Time,
     outputs: VecDeque<Output>,
     /// Messages that [`Output::Messages`] tells of: apart from the outputs, which then stay small.
     received: VecDeque<Received>,
@@ -80,6 +91,12 @@ pub struct Machine {
     outbound: Outbound,
     inbound: Inbound,
     pulse: Pulse,
+    /// The session that goes on after a loss, if the server keeps one.
+    session: Option<SessionGrant>,
+    /// Since when messages have waited for the peer without any progress.
+    waiting_since: Option<Time>,
+    recoveries: u64,
+    gaps: u64,
 }
 
 /// Where the machine stands, with what only that state has.
@@ -97,7 +114,7 @@ enum State {
     Open,
     /// One end has said that it closes.
     Closing(Box<Closing>),
-    /// A client waits before its next attempt.
+    /// A client waits before its next attempt, a server for its client to come back.
     Waiting { until: Time },
 }
 
@@ -154,6 +171,7 @@ impl Machine {
         Self {
             side,
             state,
+            now,
             outputs: VecDeque::new(),
             received: VecDeque::new(),
             batch: Vec::new(),
@@ -166,19 +184,27 @@ impl Machine {
             refusal: None,
             link: Link::default(),
             control: Control::default(),
-            outbound: Outbound::new(),
+            outbound: Outbound::default(),
             inbound: Inbound::new(config.window),
             pulse,
+            session: None,
+            waiting_since: None,
+            recoveries: 0,
+            gaps: 0,
             config,
         }
     }
 
     /// Takes in what happened. Call [`poll`](Self::poll) afterwards until it says [`Output::Wait`].
     pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = now;
         match input {
             Input::Connect => self.connect(now),
             Input::Disconnect(close) => self.disconnect(now, close),
-            Input::Send(outgoing) => self.send(outgoing),
+            Input::Send(outgoing) => self.send(now, outgoing),
+            Input::Lost(count) => self.lose(count),
+            Input::Lagged(count) => self.control.lagged += count,
+            Input::Cancel(ticket) => self.outbound.cancel(ticket),
             Input::Taken(taken) => self.taken(now, taken),
             Input::Ping => self.ping(now),
             Input::LinkUp(capabilities, auth) => self.link_up(now, capabilities, auth),
@@ -187,9 +213,10 @@ impl Machine {
             Input::Frame(frame) => self.frame(now, frame),
             Input::Activity => self.activity(now),
             Input::Suspended(suspended) => self.pulse.suspend(now, suspended),
-            Input::Written => self.written(),
+            Input::Written => self.written(now),
             Input::Accept(grant) => self.accept(now, grant),
             Input::Refuse(refusal) => self.refuse_client(now, refusal),
+            Input::Resume(back) => self.resume(now, *back),
             Input::Tick => self.tick(now),
         }
     }
@@ -198,7 +225,7 @@ impl Machine {
     #[must_use = "every output must be carried out, in order"]
     pub fn poll(&mut self) -> Output {
         if self.outputs.is_empty() {
-            self.transmit();
+            self.transmit(self.now);
         }
         match self.outputs.pop_front() {
             Some(output) => output,
@@ -278,7 +305,7 @@ impl Machine {
     /// Volatile messages dropped since the start because there was no room.
     #[must_use]
     pub const fn dropped_volatile(&self) -> u64 {
-        self.outbound.dropped_volatile()
+        self.outbound.counts.volatile_dropped
     }
 
     /// Whether messages were received, none of them taken, and no timer will ask again: the driver
@@ -289,19 +316,26 @@ impl Machine {
     }
 
     fn deadline(&self) -> Time {
+        self.state_deadline().min(self.outbound.expiry())
+    }
+
+    fn state_deadline(&self) -> Time {
         match &self.state {
             State::Closed => Time::MAX,
             State::Connecting { deadline }
             | State::Greeting { deadline }
             | State::Authenticating { deadline, .. } => *deadline,
-            State::Open => self.pulse.deadline().min(self.inbound.deadline()),
+            State::Open => {
+                self.pulse.deadline().min(self.inbound.deadline()).min(self.stall_deadline())
+            }
             State::Closing(closing) => closing.next_deadline(),
             State::Waiting { until } => *until,
         }
     }
 
     fn tick(&mut self, now: Time) {
-        if now < self.deadline() {
+        self.outbound.expire(now);
+        if now < self.state_deadline() {
             return;
         }
         match (&self.state, self.side) {
@@ -319,7 +353,8 @@ impl Machine {
             (State::Authenticating { .. }, _) => self.authenticator_too_slow(now),
             (State::Open, _) => self.tick_open(now),
             (State::Closing(_), _) => self.tick_closing(now),
-            (State::Waiting { .. }, _) => self.attempt(now),
+            (State::Waiting { .. }, Side::Client) => self.attempt(now),
+            (State::Waiting { .. }, Side::Server) => self.session_expired(),
         }
     }
 
@@ -335,8 +370,8 @@ impl Machine {
     /// have to grow again for the next.
     fn shrink(&mut self) {
         if self.outbound.is_empty() {
-            self.outputs.shrink_to(flow::IDLE_CAPACITY);
-            self.received.shrink_to(flow::IDLE_CAPACITY);
+            self.outputs.shrink_to(outbound::IDLE_CAPACITY);
+            self.received.shrink_to(outbound::IDLE_CAPACITY);
             self.outbound.shrink();
         }
     }

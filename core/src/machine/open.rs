@@ -2,45 +2,42 @@
 
 use bytes::Bytes;
 
-use super::flow::Inbound;
 use super::heartbeat::{Beat, Pulse};
-use super::{Failure, Machine, Outgoing, Output, PeerLimits, Received, State, Taken};
+use super::inbound::Inbound;
+use super::{Exchange, Failure, Machine, Output, PeerLimits, Received, State, Taken};
 use crate::reason::close_code;
 use crate::wire::{Ack, DecodeError, ErrorPacket, PACKET_OVERHEAD, Packet, is_numbered};
 use crate::{ErrorEvent, Event, Frame, Message, Origin, Side, Time};
 
 impl Machine {
-    pub(super) fn open(&mut self, now: Time, peer: PeerLimits) {
-        self.peer_max_frame = peer.max_frame.min(self.link.max_frame);
-        self.outbound.open(peer.window);
+    /// The link is open, with a session of its own. How many messages of the one before are unconfirmed.
+    pub(super) fn open(&mut self, now: Time, peer: PeerLimits) -> u64 {
+        let unconfirmed = self.outbound.open(peer.window);
         self.inbound = Inbound::new(self.config.window);
+        self.begin_open(now, peer, false);
+        unconfirmed
+    }
+
+    /// The link is open, and goes on with the session.
+    pub(super) fn open_again(&mut self, now: Time, peer: PeerLimits) {
+        self.inbound.resume(now);
+        self.recoveries += 1;
+        self.begin_open(now, peer, true);
+    }
+
+    fn begin_open(&mut self, now: Time, peer: PeerLimits, resumed: bool) {
+        self.peer_max_frame = peer.max_frame.min(self.link.max_frame);
         self.pulse = Pulse::new(now, &self.config.heartbeat, &mut self.rng);
         if !self.can_ping() {
             self.pulse.switch_off();
         }
+        self.waiting_since = (!self.outbound.is_empty()).then_some(now);
         self.state = State::Open;
+        self.outputs.push_back(Output::Opened(resumed));
     }
 
     fn can_ping(&self) -> bool {
         self.has_session() || self.link.pings
-    }
-
-    pub(super) fn send(&mut self, outgoing: Outgoing) {
-        match &self.state {
-            State::Open | State::Closing(_) => self.outbound.push(outgoing),
-            State::Closed
-            | State::Connecting { .. }
-            | State::Greeting { .. }
-            | State::Authenticating { .. }
-            | State::Waiting { .. } => {
-                let message = "a message was sent while not connected, and is dropped";
-                self.event(Event::Error(ErrorEvent::new(
-                    Origin::Application,
-                    "not_connected",
-                    message,
-                )));
-            }
-        }
     }
 
     pub(super) fn taken(&mut self, now: Time, taken: Taken) {
@@ -132,7 +129,25 @@ impl Machine {
         };
         let numbered = is_numbered(&packet);
         match packet {
-            Packet::Message(message) => self.receive(now, message, size, numbered),
+            Packet::Message(message) => {
+                self.receive(now, message, Exchange::None, size, numbered);
+            }
+            Packet::Request(request) => {
+                let exchange = Exchange::Request(request.id);
+                self.receive(now, request.message, exchange, size, numbered);
+            }
+            Packet::Response(response) => {
+                let (message, exchange) = match response.result {
+                    Ok(message) => (message, Exchange::Response(response.id)),
+                    Err(error) => {
+                        (Message::default(), Exchange::Failure(response.id, Box::new(error)))
+                    }
+                };
+                self.receive(now, message, exchange, size, numbered);
+            }
+            Packet::Skip(count) => self.inbound.skip(now, count),
+            Packet::Gap(count) => self.gap(now, count),
+            Packet::Lagged(count) => self.event(Event::Missed(count)),
             Packet::Ack(ack) => self.acknowledged(now, ack),
             Packet::Ping(token) => self.control.pong = Some(token),
             Packet::Pong(token) => self.answer_round_trip(now, Some(token)),
@@ -156,7 +171,14 @@ impl Machine {
         codec.decode(frame).map(|packet| (packet, size))
     }
 
-    fn receive(&mut self, now: Time, message: Message, size: usize, numbered: bool) {
+    fn receive(
+        &mut self,
+        now: Time,
+        message: Message,
+        exchange: Exchange,
+        size: usize,
+        numbered: bool,
+    ) {
         let cost = if self.has_session() {
             match self.inbound.receive(now, size, numbered) {
                 Ok(cost) => cost,
@@ -169,7 +191,7 @@ impl Machine {
         } else {
             size + PACKET_OVERHEAD
         };
-        self.received.push_back(Received { message, cost, numbered });
+        self.received.push_back(Received { message, exchange, cost, numbered });
         match self.outputs.back_mut() {
             Some(Output::Messages(count)) => *count += 1,
             _ => self.outputs.push_back(Output::Messages(1)),
@@ -177,9 +199,13 @@ impl Machine {
     }
 
     fn acknowledged(&mut self, now: Time, ack: Ack) {
-        if self.outbound.acknowledge(ack).is_err() {
-            let text = "more was acknowledged than had been sent";
-            self.broken(now, close_code::PROTOCOL, "bad_packet", text);
+        match self.outbound.acknowledge(ack) {
+            Ok(true) => self.progress(now),
+            Ok(false) => {}
+            Err(_) => {
+                let text = "more was acknowledged than had been sent";
+                self.broken(now, close_code::PROTOCOL, "bad_packet", text);
+            }
         }
     }
 
@@ -200,6 +226,9 @@ impl Machine {
             Beat::Ping(token) => self.control.ping = Some(token),
             Beat::Unanswered => self.outputs.push_back(Output::RoundTrip(None)),
             Beat::Gone => self.peer_gone(now),
+        }
+        if self.stall_deadline() <= now {
+            self.peer_stalled(now);
         }
         self.shrink();
     }

@@ -84,7 +84,7 @@ impl Machine {
                 window: self.config.window as u64,
                 max_frame: self.config.max_frame as u64,
                 properties: connected.properties.clone(),
-                session: None,
+                session: grant.session.clone(),
                 recovery: Recovery::Fresh,
             }));
             let encoded = self.codec.as_ref().map(|codec| codec.encode(ready));
@@ -102,9 +102,10 @@ impl Machine {
             }
         }
         self.id = Some(grant.id);
+        self.session = grant.session.filter(|_| self.has_session());
         self.open(now, peer);
         // The application hears of it once ready is on its way (R35), and of nothing before.
-        self.transmit();
+        self.transmit(now);
         self.event(Event::Connect(connected));
     }
 

@@ -1,9 +1,10 @@
 //! What goes to the link, in batches.
 
 use super::closing::LastWords;
+use super::outbound::Next;
 use super::{Machine, Output, State, Transmit};
 use crate::wire::{Ack, Packet};
-use crate::{CloseFrame, Frame};
+use crate::{CloseFrame, Frame, Time};
 
 /// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -21,17 +22,20 @@ pub(super) struct Control {
     pub(super) greeting: Option<Frame>,
     pub(super) pong: Option<u64>,
     pub(super) ping: Option<u64>,
+    /// So many messages without a number were dropped for want of room, and the peer does not know.
+    pub(super) lagged: u64,
     /// An acknowledgement goes out even if no message does.
     pub(super) ack: bool,
 }
 
 impl Machine {
-    pub(super) fn written(&mut self) {
+    pub(super) fn written(&mut self, now: Time) {
         self.control.writable = true;
+        self.progress(now);
     }
 
     /// Makes the next batch, if the link takes one and there is something to send.
-    pub(super) fn transmit(&mut self) {
+    pub(super) fn transmit(&mut self, now: Time) {
         if !self.control.writable || self.has_closed() {
             return;
         }
@@ -44,7 +48,11 @@ impl Machine {
         if let Some(token) = self.control.ping.take() {
             self.push_ping(token);
         }
-        let messages = self.push_messages();
+        if self.control.lagged > 0 && self.sends() {
+            let count = std::mem::take(&mut self.control.lagged);
+            self.push_packet(Packet::Lagged(count));
+        }
+        let messages = self.push_messages(now);
         let closes = self.may_say_close();
         if self.inbound.owes() && (messages || closes || self.control.ack) {
             let Ack { numbered, unnumbered } = self.inbound.acknowledge();
@@ -60,9 +68,9 @@ impl Machine {
         }
     }
 
-    /// Whether a message went into the batch.
-    fn push_messages(&mut self) -> bool {
-        let sends = match &self.state {
+    /// Whether messages may go out.
+    fn sends(&self) -> bool {
+        match &self.state {
             State::Open => true,
             State::Closing(closing) => closing.drains(),
             State::Closed
@@ -70,13 +78,29 @@ impl Machine {
             | State::Greeting { .. }
             | State::Authenticating { .. }
             | State::Waiting { .. } => false,
-        };
+        }
+    }
+
+    /// Whether a message went into the batch.
+    fn push_messages(&mut self, now: Time) -> bool {
+        if !self.sends() {
+            return false;
+        }
         let (mut bytes, mut frames) = (0, 0);
-        while sends && bytes < BATCH_BYTES && frames < BATCH_FRAMES {
-            let Some(frame) = self.outbound.pop() else { break };
-            bytes += frame.len();
+        while bytes < BATCH_BYTES && frames < BATCH_FRAMES {
+            let Some(next) = self.outbound.pop(now) else { break };
             frames += 1;
-            self.push_frame(frame);
+            match next {
+                Next::Frame(frame) => {
+                    bytes += frame.len();
+                    self.push_frame(frame);
+                }
+                Next::Skip(count) => self.push_packet(Packet::Skip(count)),
+                Next::Gap(count) => self.push_packet(Packet::Gap(count)),
+            }
+        }
+        if self.outbound.is_empty() {
+            self.waiting_since = None;
         }
         frames > 0
     }

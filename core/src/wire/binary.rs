@@ -3,7 +3,7 @@
 use super::fields::{Put, Reader};
 use super::{
     Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, Recovery,
-    Resume, SessionGrant, VERSION, limits,
+    Request, Response, Resume, SessionGrant, VERSION, limits,
 };
 use crate::{Class, Data, Frame, Message};
 
@@ -24,8 +24,13 @@ mod kind {
     pub(super) const READY: u8 = 16;
     pub(super) const MESSAGE: u8 = 17;
     pub(super) const ACK: u8 = 18;
+    pub(super) const SKIP: u8 = 19;
+    pub(super) const GAP: u8 = 20;
+    pub(super) const LAGGED: u8 = 21;
     pub(super) const PING: u8 = 22;
     pub(super) const PONG: u8 = 23;
+    pub(super) const REQUEST: u8 = 24;
+    pub(super) const RESPONSE: u8 = 25;
     pub(super) const ERROR: u8 = 26;
     pub(super) const CLOSE: u8 = 27;
 }
@@ -80,7 +85,13 @@ impl Codec for Binary {
         };
         let mut reader = Reader::new(bytes);
         let packet = match reader.byte("type")? {
-            kind::MESSAGE => return read_message(reader),
+            kind::MESSAGE => return read_message(reader).map(Packet::Message),
+            kind::REQUEST => {
+                let id = reader.varint("request.id")?;
+                let message = read_message(reader)?;
+                return Ok(Packet::Request(Request { id, message }));
+            }
+            kind::RESPONSE => return read_response(reader),
             kind::HELLO => Packet::Hello(Box::new(read_hello(&mut reader)?)),
             version @ 2..=kind::LAST_HELLO => {
                 return Err(DecodeError::UnsupportedVersion(version.into()));
@@ -90,6 +101,11 @@ impl Codec for Binary {
                 numbered: reader.varint("ack.numbered")?,
                 unnumbered: reader.varint("ack.unnumbered")?,
             }),
+            kind::SKIP => Packet::Skip(limits::count("skip.count", reader.varint("skip.count")?)?),
+            kind::GAP => Packet::Gap(limits::count("gap.count", reader.varint("gap.count")?)?),
+            kind::LAGGED => {
+                Packet::Lagged(limits::count("lagged.count", reader.varint("lagged.count")?)?)
+            }
             kind::PING => Packet::Ping(reader.varint("ping.n")?),
             kind::PONG => Packet::Pong(reader.varint("pong.n")?),
             kind::ERROR => Packet::Error(read_error(&mut reader)?),
@@ -105,23 +121,66 @@ fn put_packet(out: &mut impl Put, packet: &Packet) {
     match packet {
         Packet::Hello(hello) => put_hello(out, hello),
         Packet::Ready(ready) => put_ready(out, ready),
-        Packet::Message(message) => put_message(out, message),
+        Packet::Message(message) => {
+            out.byte(kind::MESSAGE);
+            put_message(out, message);
+        }
+        Packet::Request(request) => {
+            out.byte(kind::REQUEST);
+            out.varint(request.id);
+            put_message(out, &request.message);
+        }
+        Packet::Response(response) => put_response(out, response),
+        Packet::Skip(count) => put_number(out, kind::SKIP, *count),
+        Packet::Gap(count) => put_number(out, kind::GAP, *count),
+        Packet::Lagged(count) => put_number(out, kind::LAGGED, *count),
         Packet::Ack(ack) => {
             out.byte(kind::ACK);
             out.varint(ack.numbered);
             out.varint(ack.unnumbered);
         }
-        Packet::Ping(n) => {
-            out.byte(kind::PING);
-            out.varint(*n);
+        Packet::Ping(n) => put_number(out, kind::PING, *n),
+        Packet::Pong(n) => put_number(out, kind::PONG, *n),
+        Packet::Error(error) => {
+            out.byte(kind::ERROR);
+            put_error(out, error);
         }
-        Packet::Pong(n) => {
-            out.byte(kind::PONG);
-            out.varint(*n);
-        }
-        Packet::Error(error) => put_error(out, error),
         Packet::Close(close) => put_close(out, close),
     }
+}
+
+fn put_number(out: &mut impl Put, kind: u8, number: u64) {
+    out.byte(kind);
+    out.varint(number);
+}
+
+fn put_response(out: &mut impl Put, response: &Response) {
+    out.byte(kind::RESPONSE);
+    out.varint(response.id);
+    match &response.result {
+        Ok(message) => {
+            out.byte(0);
+            put_message(out, message);
+        }
+        Err(error) => {
+            out.byte(1);
+            put_error(out, error);
+        }
+    }
+}
+
+fn read_response(mut reader: Reader) -> Result<Packet, DecodeError> {
+    let id = reader.varint("response.id")?;
+    let result = match reader.byte("response.result")? {
+        0 => Ok(read_message(reader)?),
+        1 => {
+            let error = read_error(&mut reader)?;
+            reader.end()?;
+            Err(error)
+        }
+        _ => return Err(DecodeError::Invalid { field: "response.result", expected: "0 or 1" }),
+    };
+    Ok(Packet::Response(Box::new(Response { id, result })))
 }
 
 fn put_hello(out: &mut impl Put, hello: &Hello) {
@@ -186,11 +245,6 @@ fn put_ready(out: &mut impl Put, ready: &Ready) {
             out.byte(1);
             out.varint(received);
         }
-        Recovery::Gap { from, to } => {
-            out.byte(2);
-            out.varint(from);
-            out.varint(to);
-        }
     }
 }
 
@@ -210,11 +264,7 @@ fn read_ready(reader: &mut Reader) -> Result<Ready, DecodeError> {
     let recovery = match reader.byte("ready.recovery")? {
         0 => Recovery::Fresh,
         1 => Recovery::Recovered { received: reader.varint("ready.recovery.received")? },
-        2 => Recovery::Gap {
-            from: reader.varint("ready.recovery.from")?,
-            to: reader.varint("ready.recovery.to")?,
-        },
-        _ => return Err(DecodeError::Invalid { field: "ready.recovery", expected: "0, 1 or 2" }),
+        _ => return Err(DecodeError::Invalid { field: "ready.recovery", expected: "0 or 1" }),
     };
     reader.extensions("ready.extensions")?;
     Ok(Ready { version, id, window, max_frame, properties, session, recovery })
@@ -231,7 +281,6 @@ fn put_message(out: &mut impl Put, message: &Message) {
         Data::Json(_) => 1,
         Data::Binary(_) => 2,
     };
-    out.byte(kind::MESSAGE);
     out.byte(
         class
             | data << 2
@@ -247,7 +296,7 @@ fn put_message(out: &mut impl Put, message: &Message) {
     out.put(message.bytes());
 }
 
-fn read_message(mut reader: Reader) -> Result<Packet, DecodeError> {
+fn read_message(mut reader: Reader) -> Result<Message, DecodeError> {
     let flags =
         reader.flags("message.flags", 0b1111 | flag::MESSAGE_CHANNEL | flag::MESSAGE_EVENT)?;
     let class = match flags & 0b11 {
@@ -266,11 +315,13 @@ fn read_message(mut reader: Reader) -> Result<Packet, DecodeError> {
     let event = optional(flags & flag::MESSAGE_EVENT, || reader.text("message.event"))?;
     limits::name("message.channel", channel.as_ref().map_or(0, |channel| channel.len()))?;
     limits::name("message.event", event.as_ref().map_or(0, |event| event.len()))?;
-    Ok(Packet::Message(Message { class, channel, event, data: data(reader.rest()) }))
+    let mut message = Message::new(data(reader.rest())).class(class);
+    message.channel = channel;
+    message.event = event;
+    Ok(message)
 }
 
 fn put_error(out: &mut impl Put, error: &ErrorPacket) {
-    out.byte(kind::ERROR);
     out.byte(flag_if(error.details.is_some(), flag::ERROR_DETAILS));
     out.bytes(error.code.as_bytes());
     out.bytes(error.message.as_bytes());

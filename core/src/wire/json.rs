@@ -11,12 +11,13 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::members::{
-    A_NUMBER, AckBody, CloseBody, Envelope, ErrorBody, HelloBody, MessageBody, Object, PairsBody,
-    PingBody, ReadyBody, RecoveryBody, Text, VersionBody, base64_len, quoted_len,
+    A_NUMBER, AckBody, CloseBody, CountBody, Envelope, ErrorBody, HelloBody, IdBody, MessageBody,
+    Object, PairsBody, PingBody, ReadyBody, RecoveryBody, ResponseBody, Text, VersionBody,
+    base64_len, quoted_len,
 };
 use super::{
     Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Pairs, Ready,
-    Recovery, Resume, Secret, SessionGrant, limits,
+    Recovery, Request, Response, Resume, Secret, SessionGrant, limits,
 };
 use crate::{Class, Data, Frame, Message};
 
@@ -59,11 +60,21 @@ impl Codec for Json {
         let text = match &packet {
             Packet::Hello(hello) => write_hello(hello),
             Packet::Ready(ready) => write_ready(ready),
-            Packet::Message(message) => write_message(message),
+            Packet::Message(message) => write_message("message", None, message),
+            Packet::Request(request) => {
+                write_message("request", Some(request.id), &request.message)
+            }
+            Packet::Response(response) => write_response(response),
+            Packet::Skip(count) => write_count("skip", *count, "skip.count"),
+            Packet::Gap(count) => write_count("gap", *count, "gap.count"),
+            Packet::Lagged(count) => write_count("lagged", *count, "lagged.count"),
             Packet::Ack(ack) => write_ack(ack),
             Packet::Ping(n) => write_ping("ping", *n, "ping.n"),
             Packet::Pong(n) => write_ping("pong", *n, "pong.n"),
-            Packet::Error(error) => write_error(error),
+            Packet::Error(error) => {
+                let mut object = Object::packet("error", 256);
+                write_error(&mut object, error).map(|()| object.finish())
+            }
             Packet::Close(close) => write_close(close),
         }?;
         Ok(Frame::Text(text.into()))
@@ -77,17 +88,25 @@ impl Codec for Json {
             return Err(DecodeError::Invalid { field: "frame", expected: "UTF-8" });
         };
         let kind = match parse(text)? {
-            Envelope::Message(body) => return read_message(&frame, body),
+            Envelope::Message(body) => return read_message(&frame, body).map(Packet::Message),
             Envelope::Other(Text(kind)) => kind,
         };
         match &*kind {
             "hello" => Ok(Packet::Hello(Box::new(read_hello(&frame, text)?))),
             "ready" => Ok(Packet::Ready(Box::new(read_ready(text)?))),
-            "message" => read_message(&frame, parse(text)?),
+            "message" => read_message(&frame, parse(text)?).map(Packet::Message),
+            "request" => Ok(Packet::Request(Request {
+                id: required("request.id", parse::<IdBody>(text)?.id)?,
+                message: read_message(&frame, parse(text)?)?,
+            })),
+            "response" => read_response(&frame, text),
+            "skip" => Ok(Packet::Skip(count("skip.count", text)?)),
+            "gap" => Ok(Packet::Gap(count("gap.count", text)?)),
+            "lagged" => Ok(Packet::Lagged(count("lagged.count", text)?)),
             "ack" => read_ack(&parse(text)?),
             "ping" => Ok(Packet::Ping(number("ping.n", parse::<PingBody>(text)?.n, 0)?)),
             "pong" => Ok(Packet::Pong(number("pong.n", parse::<PingBody>(text)?.n, 0)?)),
-            "error" => read_error(&frame, parse(text)?),
+            "error" => Ok(Packet::Error(read_error(&frame, parse(text)?))),
             "close" => read_close(parse(text)?),
             unknown => Err(DecodeError::UnknownType(unknown.chars().take(MAX_SHOWN).collect())),
         }
@@ -160,11 +179,6 @@ fn write_ready(ready: &Ready) -> Result<Vec<u8>, EncodeError> {
             object.string("kind", "recovered");
             object.number("received", received, "ready.recovery.received")?;
         }
-        Recovery::Gap { from, to } => {
-            object.string("kind", "gap");
-            object.number("from", from, "ready.recovery.from")?;
-            object.number("to", to, "ready.recovery.to")?;
-        }
     }
     object.close();
     Ok(object.finish())
@@ -197,18 +211,14 @@ fn read_recovery(body: &RecoveryBody) -> Result<Recovery, DecodeError> {
         "recovered" => Ok(Recovery::Recovered {
             received: required("ready.recovery.received", body.received)?,
         }),
-        "gap" => Ok(Recovery::Gap {
-            from: required("ready.recovery.from", body.from)?,
-            to: required("ready.recovery.to", body.to)?,
-        }),
         _ => Err(DecodeError::Invalid {
             field: "ready.recovery.kind",
-            expected: "fresh, recovered or gap",
+            expected: "fresh or recovered",
         }),
     }
 }
 
-fn write_message(message: &Message) -> Result<Vec<u8>, EncodeError> {
+fn write_message(kind: &str, id: Option<u64>, message: &Message) -> Result<Vec<u8>, EncodeError> {
     enum Value<'a> {
         Text(&'a str),
         Json(&'a str),
@@ -225,13 +235,17 @@ fn write_message(message: &Message) -> Result<Vec<u8>, EncodeError> {
     };
     let names = [&message.channel, &message.event];
     let capacity = MESSAGE_MEMBERS
+        + id.map_or(0, |_| ID_MEMBER)
         + names.into_iter().flatten().map(|name| quoted_len(name)).sum::<usize>()
         + match value {
             Value::Text(text) => quoted_len(text),
             Value::Json(json) => json.len(),
             Value::Binary(bytes) => base64_len(bytes),
         };
-    let mut object = Object::packet("message", capacity);
+    let mut object = Object::packet(kind, capacity);
+    if let Some(id) = id {
+        object.number("id", id, "id")?;
+    }
     if let Some(channel) = &message.channel {
         object.string("channel", channel);
     }
@@ -252,9 +266,13 @@ fn write_message(message: &Message) -> Result<Vec<u8>, EncodeError> {
 }
 
 /// The bytes around a message's values: so much that its buffer never grows.
-const MESSAGE_MEMBERS: usize = r#","channel":,"event":,"class":"at_most_once","binary":""}"#.len();
+const MESSAGE_MEMBERS: usize =
+    r#","channel":,"event":,"class":"at_most_once","binary":""}"#.len();
 
-fn read_message(frame: &Bytes, body: MessageBody<'_>) -> Result<Packet, DecodeError> {
+/// The bytes of a request's or a response's id.
+const ID_MEMBER: usize = r#","id":9007199254740991"#.len();
+
+fn read_message(frame: &Bytes, body: MessageBody<'_>) -> Result<Message, DecodeError> {
     let class = match body.class.as_ref().map(|class| &*class.0) {
         None | Some("at_least_once") => Class::AtLeastOnce,
         Some("at_most_once") => Class::AtMostOnce,
@@ -281,12 +299,44 @@ fn read_message(frame: &Bytes, body: MessageBody<'_>) -> Result<Packet, DecodeEr
             return Err(DecodeError::Invalid { field: "message", expected });
         }
     };
-    Ok(Packet::Message(Message {
-        class,
-        channel: body.channel.map(|channel| name(frame, channel, "message.channel")).transpose()?,
-        event: body.event.map(|event| name(frame, event, "message.event")).transpose()?,
-        data,
-    }))
+    let mut message = Message::new(data).class(class);
+    message.channel =
+        body.channel.map(|channel| name(frame, channel, "message.channel")).transpose()?;
+    message.event = body.event.map(|event| name(frame, event, "message.event")).transpose()?;
+    Ok(message)
+}
+
+fn write_response(response: &Response) -> Result<Vec<u8>, EncodeError> {
+    match &response.result {
+        Ok(message) => write_message("response", Some(response.id), message),
+        Err(error) => {
+            let mut object = Object::packet("response", 256);
+            object.number("id", response.id, "response.id")?;
+            object.open("error");
+            write_error(&mut object, error)?;
+            object.close();
+            Ok(object.finish())
+        }
+    }
+}
+
+fn read_response(frame: &Bytes, text: &str) -> Result<Packet, DecodeError> {
+    let ResponseBody { id, error } = parse(text)?;
+    let result = match error {
+        Some(error) => Err(read_error(frame, error)),
+        None => Ok(read_message(frame, parse(text)?)?),
+    };
+    Ok(Packet::Response(Box::new(Response { id: required("response.id", Some(id))?, result })))
+}
+
+fn write_count(kind: &str, count: u64, field: &'static str) -> Result<Vec<u8>, EncodeError> {
+    let mut object = Object::packet(kind, 64);
+    object.number("count", count, field)?;
+    Ok(object.finish())
+}
+
+fn count(field: &'static str, text: &str) -> Result<u64, DecodeError> {
+    limits::count(field, required(field, Some(parse::<CountBody>(text)?.count))?)
 }
 
 fn write_ack(ack: &Ack) -> Result<Vec<u8>, EncodeError> {
@@ -309,22 +359,21 @@ fn write_ping(kind: &str, n: u64, field: &'static str) -> Result<Vec<u8>, Encode
     Ok(object.finish())
 }
 
-fn write_error(error: &ErrorPacket) -> Result<Vec<u8>, EncodeError> {
-    let mut object = Object::packet("error", 256);
+fn write_error(object: &mut Object, error: &ErrorPacket) -> Result<(), EncodeError> {
     object.string("code", &error.code);
     object.string("message", &error.message);
     if let Some(details) = &error.details {
         object.raw("details", json("error.details", details)?);
     }
-    Ok(object.finish())
+    Ok(())
 }
 
-fn read_error(frame: &Bytes, body: ErrorBody<'_>) -> Result<Packet, DecodeError> {
-    Ok(Packet::Error(ErrorPacket {
+fn read_error(frame: &Bytes, body: ErrorBody<'_>) -> ErrorPacket {
+    ErrorPacket {
         code: body.code,
         message: body.message.unwrap_or_default(),
         details: body.details.map(|details| slice(frame, details)),
-    }))
+    }
 }
 
 fn write_close(close: &Close) -> Result<Vec<u8>, EncodeError> {

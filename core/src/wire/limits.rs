@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{DecodeError, EncodeError, Hello, Packet, Ready, VERSION};
+use super::{DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, VERSION};
 use crate::{CloseFrame, ConnectionId, Message};
 
 /// Pairs in a hello's query or a ready's properties: more than any page's URL carries, and few enough to search by
@@ -82,12 +82,37 @@ pub(super) fn check(packet: &Packet) -> Result<(), EncodeError> {
         Packet::Hello(hello) => check_hello(hello),
         Packet::Ready(ready) => check_ready(ready),
         Packet::Message(message) => check_message(message),
-        Packet::Error(error) => {
-            error.details.as_deref().map_or(Ok(()), |details| is_json("error.details", details))
-        }
+        Packet::Request(request) => check_message(&request.message),
+        Packet::Response(response) => match &response.result {
+            Ok(message) => check_message(message),
+            Err(error) => check_error(error),
+        },
+        Packet::Error(error) => check_error(error),
         Packet::Close(close) => Ok(reason(close.reason.len())?),
-        Packet::Ack(_) | Packet::Ping(_) | Packet::Pong(_) => Ok(()),
+        Packet::Skip(count) | Packet::Gap(count) | Packet::Lagged(count) if *count == 0 => {
+            Err(EncodeError::Invalid { field: "count", expected: AT_LEAST_ONE })
+        }
+        Packet::Ack(_)
+        | Packet::Skip(_)
+        | Packet::Gap(_)
+        | Packet::Lagged(_)
+        | Packet::Ping(_)
+        | Packet::Pong(_) => Ok(()),
     }
+}
+
+/// How many packets a skip, a gap or a lagged stands for.
+pub(super) fn count(field: &'static str, count: u64) -> Result<u64, DecodeError> {
+    if count == 0 {
+        return Err(DecodeError::Invalid { field, expected: AT_LEAST_ONE });
+    }
+    Ok(count)
+}
+
+const AT_LEAST_ONE: &str = "at least 1";
+
+fn check_error(error: &ErrorPacket) -> Result<(), EncodeError> {
+    error.details.as_deref().map_or(Ok(()), |details| is_json("error.details", details))
 }
 
 fn check_hello(hello: &Hello) -> Result<(), EncodeError> {

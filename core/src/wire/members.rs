@@ -243,8 +243,6 @@ pub(super) struct SessionBody {
 pub(super) struct RecoveryBody {
     pub(super) kind: String,
     pub(super) received: Option<u64>,
-    pub(super) from: Option<u64>,
-    pub(super) to: Option<u64>,
 }
 
 /// The members of an ack.
@@ -252,6 +250,26 @@ pub(super) struct RecoveryBody {
 pub(super) struct AckBody {
     pub(super) numbered: Option<u64>,
     pub(super) unnumbered: Option<u64>,
+}
+
+/// The member of skip, gap and lagged.
+#[derive(serde::Deserialize)]
+pub(super) struct CountBody {
+    pub(super) count: u64,
+}
+
+/// The member of a request beside those of its message.
+#[derive(serde::Deserialize)]
+pub(super) struct IdBody {
+    pub(super) id: Option<u64>,
+}
+
+/// The members of a response beside those of its message.
+#[derive(serde::Deserialize)]
+pub(super) struct ResponseBody<'a> {
+    pub(super) id: u64,
+    #[serde(borrow, default, deserialize_with = "object")]
+    pub(super) error: Option<ErrorBody<'a>>,
 }
 
 /// The member of ping and pong.

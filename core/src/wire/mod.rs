@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub use binary::Binary;
 pub use json::Json;
 pub use packet::{
-    Ack, Close, ErrorPacket, Hello, Packet, Pairs, Ready, Recovery, Resume, Secret, SessionGrant,
+    Ack, Close, ErrorPacket, Hello, Packet, Pairs, Ready, Recovery, Request, Response, Resume,
+    Secret, SessionGrant,
 };
 pub use raw::Raw;
 
@@ -45,9 +46,13 @@ pub fn cost(frame: &Frame) -> usize {
 pub const fn is_numbered(packet: &Packet) -> bool {
     match packet {
         Packet::Message(message) => matches!(message.class, Class::AtLeastOnce),
+        Packet::Request(_) | Packet::Response(_) => true,
         Packet::Hello(_)
         | Packet::Ready(_)
         | Packet::Ack(_)
+        | Packet::Skip(_)
+        | Packet::Gap(_)
+        | Packet::Lagged(_)
         | Packet::Ping(_)
         | Packet::Pong(_)
         | Packet::Error(_)

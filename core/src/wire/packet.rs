@@ -20,8 +20,18 @@ pub enum Packet {
     Ready(Box<Ready>),
     /// A message of the application.
     Message(Message),
+    /// A message that asks for an answer.
+    Request(Request),
+    /// The answer to a request.
+    Response(Box<Response>),
     /// What the application at this end has taken so far.
     Ack(Ack),
+    /// In a replay, in place of so many numbered packets that are too old to be sent again.
+    Skip(u64),
+    /// So many numbered packets found no room at this end, and are lost.
+    Gap(u64),
+    /// So many messages without a number found no room at this end, and are lost.
+    Lagged(u64),
     /// Are you there? The number comes back in the pong.
     Ping(u64),
     /// I am.
@@ -40,7 +50,12 @@ impl Packet {
             Self::Hello(_) => "hello",
             Self::Ready(_) => "ready",
             Self::Message(_) => "message",
+            Self::Request(_) => "request",
+            Self::Response(_) => "response",
             Self::Ack(_) => "ack",
+            Self::Skip(_) => "skip",
+            Self::Gap(_) => "gap",
+            Self::Lagged(_) => "lagged",
             Self::Ping(_) => "ping",
             Self::Pong(_) => "pong",
             Self::Error(_) => "error",
@@ -93,7 +108,7 @@ pub struct Resume {
     pub session: String,
     /// The session's secret.
     pub secret: Secret,
-    /// How many numbered packets of the server the client has taken.
+    /// How many numbered packets of the server the client has received.
     pub received: u64,
 }
 
@@ -151,18 +166,29 @@ pub enum Recovery {
     /// There is none to continue: a new one begins.
     #[default]
     Fresh,
-    /// It goes on; the server has taken that many numbered packets of the client.
+    /// It goes on; the server has received that many numbered packets of the client.
     Recovered {
-        /// Numbered packets taken.
+        /// Numbered packets received.
         received: u64,
     },
-    /// It goes on, and packets of the server are lost: `from` up to and without `to`.
-    Gap {
-        /// The first number lost.
-        from: u64,
-        /// The first number not lost.
-        to: u64,
-    },
+}
+
+/// A message that asks for an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// By which the answer is known: chosen by who asks, and used once in a session.
+    pub id: u64,
+    /// What is asked.
+    pub message: Message,
+}
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// The request's id.
+    pub id: u64,
+    /// The answer, or why there is none.
+    pub result: Result<Message, ErrorPacket>,
 }
 
 /// How much the application at one end has taken. Both counts only rise.

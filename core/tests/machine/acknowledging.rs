@@ -10,7 +10,7 @@ const DELAY: std::time::Duration = millis(50);
 
 #[test]
 fn what_was_taken_is_acknowledged_after_a_short_delay() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(message(Class::AtLeastOnce, "a"));
     server.packet(message(Class::AtMostOnce, "b"));
     assert_eq!(server.take(), [""; 0]);
@@ -20,7 +20,7 @@ fn what_was_taken_is_acknowledged_after_a_short_delay() {
 
 #[test]
 fn one_acknowledgement_counts_for_all_before_it() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     for round in 1..4 {
         for _ in 0..5 {
             server.packet(message(Class::AtLeastOnce, "a"));
@@ -32,7 +32,7 @@ fn one_acknowledgement_counts_for_all_before_it() {
 
 #[test]
 fn what_is_not_taken_is_not_acknowledged() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(message(Class::AtLeastOnce, "a"));
     assert_eq!(server.pass(millis(1000)), [""; 0]);
     assert!(server.machine.awaits_taking());
@@ -43,7 +43,7 @@ fn what_is_not_taken_is_not_acknowledged() {
 
 #[test]
 fn a_quarter_of_the_window_is_acknowledged_at_once() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(message(Class::AtLeastOnce, &"x".repeat(Config::WINDOW / 4)));
     server.take();
     assert_eq!(server.until_deadline(), millis(0));
@@ -52,7 +52,7 @@ fn a_quarter_of_the_window_is_acknowledged_at_once() {
 
 #[test]
 fn it_rides_on_a_message_that_goes_the_other_way() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(message(Class::AtLeastOnce, "a"));
     server.take();
     assert_eq!(server.send(Class::AtLeastOnce, "b"), ["> message(b)", "> ack(1,0)"]);
@@ -61,7 +61,7 @@ fn it_rides_on_a_message_that_goes_the_other_way() {
 
 #[test]
 fn the_counts_begin_anew_with_each_link() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.packet(message(Class::AtLeastOnce, "a"));
     client.take();
     assert_eq!(client.wait(), ["> ack(1,0)"]);
@@ -76,7 +76,7 @@ fn the_counts_begin_anew_with_each_link() {
 #[test]
 fn an_acknowledgement_of_what_was_never_sent_is_closed_with_1002() {
     for bad in [ack(2, 0), ack(0, 1), ack(u64::MAX, u64::MAX)] {
-        let mut server = End::open_server(Config::server());
+        let mut server = End::open_server(crate::support::forgetful_server());
         server.send(Class::AtLeastOnce, "a");
         assert_eq!(
             server.packet(bad),
@@ -87,7 +87,7 @@ fn an_acknowledgement_of_what_was_never_sent_is_closed_with_1002() {
 
 #[test]
 fn an_older_acknowledgement_changes_nothing() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.send(Class::AtLeastOnce, "a");
     server.send(Class::AtLeastOnce, "b");
     server.packet(ack(2, 0));

@@ -29,7 +29,7 @@ fn delays(config: &Config, seed: u64, loss: Input) -> Vec<Duration> {
 
 /// The delay after a server's close that asks for these.
 fn delay_asked(seed: u64, retry_after: Option<Duration>, spread: Option<Duration>) -> Duration {
-    let mut client = End::seeded_client(Config::client(), seed);
+    let mut client = End::seeded_client(crate::support::forgetful_client(), seed);
     client.input(Input::Connect);
     client.open_link();
     let close = Close { code: 1012, reason: String::new(), retry_after, spread };
@@ -40,7 +40,7 @@ fn delay_asked(seed: u64, retry_after: Option<Duration>, spread: Option<Duration
 
 #[test]
 fn the_seed_decides_the_schedule() {
-    let config = Config::client();
+    let config = crate::support::forgetful_client();
     assert_eq!(delays(&config, 7, broken()), delays(&config, 7, broken()));
     assert_ne!(delays(&config, 7, broken()), delays(&config, 8, broken()));
 }
@@ -49,7 +49,7 @@ fn the_seed_decides_the_schedule() {
 fn the_first_delay_after_a_loss_is_uniform_over_the_spread() {
     let mut buckets = [0; 5];
     for seed in 0..2000 {
-        let delay = delays(&Config::client(), seed, broken())[0];
+        let delay = delays(&crate::support::forgetful_client(), seed, broken())[0];
         assert!(delay <= Backoff::SPREAD);
         buckets[(delay.as_millis() as usize / 1000).min(4)] += 1;
     }
@@ -58,7 +58,7 @@ fn the_first_delay_after_a_loss_is_uniform_over_the_spread() {
 
 #[test]
 fn the_spread_can_be_chosen() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::default().spread(Duration::ZERO);
     assert_eq!(delays(&config, SEED, broken())[0], Duration::ZERO);
 }
@@ -68,8 +68,9 @@ fn the_later_delays_are_below_an_exponential_up_to_its_cap() {
     let limits = [1, 2, 4, 5, 5, 5].map(secs);
     let mut longest = [Duration::ZERO; 6];
     for seed in 0..500 {
-        for (longest, delay) in
-            longest.iter_mut().zip(&delays(&Config::client(), seed, broken())[1..])
+        for (longest, delay) in longest
+            .iter_mut()
+            .zip(&delays(&crate::support::forgetful_client(), seed, broken())[1..])
         {
             *longest = (*longest).max(*delay);
         }
@@ -81,7 +82,7 @@ fn the_later_delays_are_below_an_exponential_up_to_its_cap() {
 
 #[test]
 fn without_jitter_the_delays_are_the_exponential_itself() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::exponential(millis(200)).cap(secs(1)).jitter(false);
     let delays = delays(&config, SEED, broken());
     assert_eq!(delays[1..], [200, 400, 800, 1000, 1000, 1000].map(millis));
@@ -89,7 +90,7 @@ fn without_jitter_the_delays_are_the_exponential_itself() {
 
 #[test]
 fn the_delays_start_again_after_an_open() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::default().jitter(false);
     let mut client = End::open_client(config);
     for _ in 0..3 {
@@ -106,7 +107,7 @@ fn the_delays_start_again_after_an_open() {
 
 #[test]
 fn the_delays_start_again_after_a_connect_by_hand() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::custom(|| [secs(3), secs(9)]).jitter(false);
     let mut client = End::client(config);
     for _ in 0..3 {
@@ -142,7 +143,7 @@ fn a_server_that_names_only_a_delay_gets_it_before_the_usual_spread() {
 
 #[test]
 fn what_a_server_asked_for_holds_for_one_attempt() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::default().jitter(false);
     let mut client = End::open_client(config);
     let close = Close {

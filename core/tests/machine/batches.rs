@@ -1,8 +1,8 @@
 //! Frames go to the link in batches that are whole, bounded, and one at a time.
 
+use moorline_core::Class;
 use moorline_core::machine::{Input, Transmit};
 use moorline_core::wire::Packet;
-use moorline_core::{Class, Config};
 
 use crate::support::{End, Said};
 
@@ -23,7 +23,7 @@ fn batches(outputs: &[Said]) -> Vec<Vec<usize>> {
 
 /// The batches in which so many messages of that size leave once the link takes them.
 fn leave(count: usize, size: usize) -> Vec<Vec<usize>> {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.window = usize::MAX;
     let mut server = End::server(config);
     server.packet(crate::support::hello_with_window(1 << 30));
@@ -57,7 +57,7 @@ fn what_fits_goes_with_one_flush() {
 
 #[test]
 fn nothing_goes_out_before_the_last_batch_is_written() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.stuck = true;
     assert_eq!(server.send(Class::AtLeastOnce, "a"), ["> message(a)"]);
     assert_eq!(server.send(Class::AtLeastOnce, "b"), [""; 0]);
@@ -67,7 +67,7 @@ fn nothing_goes_out_before_the_last_batch_is_written() {
 
 #[test]
 fn a_pong_waits_for_one_batch_at_most() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.stuck = true;
     for _ in 0..200 {
         server.send(Class::AtLeastOnce, "x");

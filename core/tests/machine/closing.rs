@@ -16,7 +16,7 @@ fn close(code: u16) -> Packet {
 
 /// A server whose peer takes one message at a time.
 fn server_to_a_narrow_peer() -> End {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.packet(hello_with_window(1));
     server.input(crate::support::accept());
     server
@@ -24,7 +24,7 @@ fn server_to_a_narrow_peer() -> End {
 
 #[test]
 fn what_is_queued_goes_out_before_the_close() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.stuck = true;
     client.send(Class::AtLeastOnce, "a");
     client.send(Class::Volatile, "b");
@@ -66,7 +66,7 @@ fn a_peer_that_takes_nothing_holds_the_close_up_for_half_of_the_time() {
 
 #[test]
 fn a_stuck_link_holds_nothing_up_beyond_the_deadline() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.stuck = true;
     client.send(Class::AtLeastOnce, "a");
     client.send(Class::AtLeastOnce, "b");
@@ -79,7 +79,7 @@ fn a_stuck_link_holds_nothing_up_beyond_the_deadline() {
 
 #[test]
 fn a_peer_that_never_hangs_up_holds_nothing_up_beyond_the_deadline() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     assert_eq!(client.input(disconnect()), ["> close(1000)", "> link close(1000)"]);
     assert_eq!(client.pass(Config::CLOSE_TIMEOUT - millis(1)), [""; 0]);
     assert_eq!(client.pass(millis(1)), ["drop link", "Disconnect(ClientDisconnect)", "closed"]);
@@ -87,7 +87,7 @@ fn a_peer_that_never_hangs_up_holds_nothing_up_beyond_the_deadline() {
 
 #[test]
 fn a_peer_that_talks_on_holds_nothing_up_beyond_the_deadline() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.input(disconnect());
     for _ in 0..50 {
         client.packet(Packet::Ping(1));
@@ -99,7 +99,7 @@ fn a_peer_that_talks_on_holds_nothing_up_beyond_the_deadline() {
 
 #[test]
 fn nothing_follows_the_close() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.input(disconnect());
     assert_eq!(client.packet(Packet::Ping(5)), [""; 0]);
     assert_eq!(client.send(Class::AtLeastOnce, "late"), [""; 0]);
@@ -111,7 +111,7 @@ fn nothing_follows_the_close() {
 
 #[test]
 fn what_was_taken_is_acknowledged_with_the_close() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.packet(message(Class::AtLeastOnce, "x"));
     client.take();
     assert_eq!(client.input(disconnect()), ["> ack(1,0)", "> close(1000)", "> link close(1000)"]);
@@ -119,14 +119,14 @@ fn what_was_taken_is_acknowledged_with_the_close() {
 
 #[test]
 fn messages_that_come_before_the_links_end_are_still_delivered() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.input(disconnect());
     assert_eq!(client.packet(message(Class::AtLeastOnce, "x")), ["message(x)"]);
 }
 
 #[test]
 fn a_peer_that_closes_first_is_waited_for_and_nothing_more_is_said() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     assert_eq!(client.packet(close(1001)), [""; 0]);
     assert_eq!(client.machine.status(), Status::Closing);
     assert_eq!(
@@ -138,7 +138,7 @@ fn a_peer_that_closes_first_is_waited_for_and_nothing_more_is_said() {
 
 #[test]
 fn a_peer_that_closes_and_does_not_hang_up_is_dropped_at_the_deadline() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(close(1000));
     assert_eq!(
         server.pass(Config::CLOSE_TIMEOUT),
@@ -148,7 +148,7 @@ fn a_peer_that_closes_and_does_not_hang_up_is_dropped_at_the_deadline() {
 
 #[test]
 fn what_follows_a_peers_close_is_not_heard() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.packet(close(1000));
     assert_eq!(server.packet(message(Class::AtLeastOnce, "x")), [""; 0]);
     assert_eq!(server.packet(Packet::Ping(1)), [""; 0]);
@@ -156,12 +156,12 @@ fn what_follows_a_peers_close_is_not_heard() {
 
 #[test]
 fn two_closes_that_cross_end_as_each_end_wanted() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.input(disconnect());
     assert_eq!(client.packet(close(1012)), [""; 0]);
     assert_eq!(client.input(closed(1012)), ["drop link", "Disconnect(ClientDisconnect)", "closed"]);
 
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.input(Input::Disconnect(Close::new(4001, "")));
     server.packet(close(1000));
     server.input(closed(1000));
@@ -170,7 +170,7 @@ fn two_closes_that_cross_end_as_each_end_wanted() {
 
 #[test]
 fn a_disconnect_after_the_servers_close_keeps_the_client_from_coming_back() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.packet(close(1012));
     client.input(disconnect());
     assert_eq!(client.input(closed(1012)), ["drop link", "Disconnect(ClientDisconnect)", "closed"]);
@@ -178,7 +178,7 @@ fn a_disconnect_after_the_servers_close_keeps_the_client_from_coming_back() {
 
 #[test]
 fn a_server_that_stops_says_when_to_come_back() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     let stop = Close {
         code: 1012,
         reason: "restart".to_owned(),
@@ -192,7 +192,7 @@ fn a_server_that_stops_says_when_to_come_back() {
 
 #[test]
 fn a_long_reason_is_cut_and_the_rest_of_the_close_arrives() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     let mut stop = Close::new(1012, "é".repeat(100));
     stop.retry_after = Some(secs(1));
     assert_eq!(server.input(Input::Disconnect(stop)), ["> close(1012)", "> link close(1012)"]);
@@ -210,7 +210,7 @@ fn raw_says_only_the_links_own_close() {
 
 #[test]
 fn a_peer_that_broke_the_protocol_is_not_heard_any_more() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(
         server.input(garbage()),
         ["Error(bad_packet)", "> error(bad_packet)", "> close(1002)", "> link close(1002)"]
@@ -222,7 +222,7 @@ fn a_peer_that_broke_the_protocol_is_not_heard_any_more() {
 
 #[test]
 fn a_client_comes_back_after_a_server_that_broke_the_protocol() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.packet(crate::support::ready());
     assert_eq!(
         client.input(Input::LinkLost(Loss::Ended)),

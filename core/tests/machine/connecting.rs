@@ -8,7 +8,7 @@ use crate::support::{End, client_in, closed, disconnect, garbage, link_up, messa
 
 /// No second try, so that a refusal shows at once.
 fn one_try() -> Config {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.retry_first = false;
     config
 }
@@ -31,7 +31,7 @@ fn error(code: &str) -> Packet {
 
 #[test]
 fn it_greets_and_opens_when_the_server_is_ready() {
-    let mut client = End::client(Config::client());
+    let mut client = End::client(crate::support::forgetful_client());
     assert_eq!(client.input(Input::Connect), ["Connecting", "connect(1)"]);
     assert_eq!(client.input(link_up()), ["> hello"]);
     assert_eq!(client.machine.status(), Status::Connecting);
@@ -48,7 +48,7 @@ fn raw_is_open_as_soon_as_its_link_is() {
 
 #[test]
 fn to_connect_twice_changes_nothing() {
-    let mut client = greeting(Config::client());
+    let mut client = greeting(crate::support::forgetful_client());
     assert!(client.input(Input::Connect).is_empty());
     client.packet(ready());
     assert!(client.input(Input::Connect).is_empty());
@@ -73,7 +73,7 @@ fn the_limit_of_an_attempt_covers_the_handshake_too() {
 
 #[test]
 fn a_first_connect_that_fails_is_tried_again() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let failure = Failure::retryable("unreachable", "nobody there");
     assert_eq!(client.input(Input::LinkFailed(failure)), ["Error(unreachable)", "drop link"]);
     assert_eq!(client.machine.status(), Status::Connecting);
@@ -93,7 +93,7 @@ fn a_first_connect_that_fails_is_the_end_where_no_retry_is_wanted() {
 
 #[test]
 fn a_failure_for_good_ends_the_tries() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let failure = Failure::for_good("configuration", "no such address");
     assert_eq!(
         client.input(Input::LinkFailed(failure.clone())),
@@ -104,7 +104,7 @@ fn a_failure_for_good_ends_the_tries() {
 
 #[test]
 fn credentials_that_fail_for_now_are_asked_for_again() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let failure = Failure::retryable("credentials", "the token service is down");
     client.input(Input::LinkFailed(failure));
     assert_eq!(client.wait(), ["ReconnectAttempt(1)", "connect(2)"]);
@@ -112,7 +112,7 @@ fn credentials_that_fail_for_now_are_asked_for_again() {
 
 #[test]
 fn a_failure_that_names_a_delay_is_not_retried_before() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let mut failure = Failure::retryable("unavailable", "busy");
     failure.retry_after = Some(secs(60));
     client.input(Input::LinkFailed(failure));
@@ -122,9 +122,9 @@ fn a_failure_that_names_a_delay_is_not_retried_before() {
 #[test]
 fn a_final_code_ends_the_tries() {
     for code in [1008, 4000, 4321, 4999] {
-        let mut client = greeting(Config::client());
+        let mut client = greeting(crate::support::forgetful_client());
         assert_eq!(client.input(closed(code)), ["Error(refused)", "drop link", "closed(refused)"]);
-        let mut client = greeting(Config::client());
+        let mut client = greeting(crate::support::forgetful_client());
         assert_eq!(
             client.packet(Packet::Close(Close::new(code, "no"))),
             ["Error(refused)", "drop link", "closed(refused)"]
@@ -135,7 +135,7 @@ fn a_final_code_ends_the_tries() {
 #[test]
 fn any_other_code_is_worth_another_try() {
     for code in [1000, 1001, 1002, 1006, 1009, 1011, 1012, 1013, 3000] {
-        let mut client = greeting(Config::client());
+        let mut client = greeting(crate::support::forgetful_client());
         assert_eq!(client.input(closed(code)), ["Error(refused)", "drop link"], "{code}");
         assert_eq!(client.machine.status(), Status::Connecting);
     }
@@ -143,7 +143,7 @@ fn any_other_code_is_worth_another_try() {
 
 #[test]
 fn a_refusal_is_told_by_its_own_code() {
-    let mut client = greeting(Config::client());
+    let mut client = greeting(crate::support::forgetful_client());
     assert!(client.packet(error("unauthorized")).is_empty());
     assert_eq!(
         client.input(closed(1008)),
@@ -153,7 +153,7 @@ fn a_refusal_is_told_by_its_own_code() {
 
 #[test]
 fn a_refusal_for_now_is_not_retried_before_its_time() {
-    let mut client = greeting(Config::client());
+    let mut client = greeting(crate::support::forgetful_client());
     client.packet(error("busy"));
     let mut close = Close::new(1013, "busy");
     close.retry_after = Some(secs(90));
@@ -164,7 +164,7 @@ fn a_refusal_for_now_is_not_retried_before_its_time() {
 
 #[test]
 fn an_error_of_an_earlier_attempt_is_not_blamed_for_the_next() {
-    let mut client = greeting(Config::client());
+    let mut client = greeting(crate::support::forgetful_client());
     client.packet(error("busy"));
     client.input(Input::LinkLost(Loss::Ended));
     client.wait();
@@ -174,7 +174,7 @@ fn an_error_of_an_earlier_attempt_is_not_blamed_for_the_next() {
 
 #[test]
 fn a_server_that_says_something_else_first_is_tried_again() {
-    let mut client = greeting(Config::client());
+    let mut client = greeting(crate::support::forgetful_client());
     let hi = message(Default::default(), "hi");
     assert_eq!(client.packet(hi), ["Error(bad_packet)", "drop link"]);
     client.wait();
@@ -194,7 +194,7 @@ fn a_server_of_another_version_ends_the_tries() {
 
 #[test]
 fn a_binary_codec_over_a_transport_of_text_is_a_mistake_that_no_retry_mends() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let mut text_only = Capabilities::default();
     text_only.binary = false;
     assert_eq!(
@@ -205,7 +205,7 @@ fn a_binary_codec_over_a_transport_of_text_is_a_mistake_that_no_retry_mends() {
 
 #[test]
 fn it_gives_up_after_as_many_tries_as_it_was_given() {
-    let mut config = Config::client();
+    let mut config = crate::support::forgetful_client();
     config.backoff = Backoff::default().attempts(2);
     let mut client = connecting(config);
     let failure = || Input::LinkFailed(Failure::retryable("unreachable", ""));
@@ -223,10 +223,10 @@ fn it_gives_up_after_as_many_tries_as_it_was_given() {
 #[test]
 fn a_disconnect_ends_an_attempt_at_once() {
     let ended = ["drop link", "closed"];
-    assert_eq!(connecting(Config::client()).input(disconnect()), ended);
-    assert_eq!(greeting(Config::client()).input(disconnect()), ended);
+    assert_eq!(connecting(crate::support::forgetful_client()).input(disconnect()), ended);
+    assert_eq!(greeting(crate::support::forgetful_client()).input(disconnect()), ended);
 
-    let mut waiting = connecting(Config::client());
+    let mut waiting = connecting(crate::support::forgetful_client());
     waiting.input(Input::LinkFailed(Failure::retryable("unreachable", "")));
     assert_eq!(waiting.input(disconnect()), ended);
     assert!(waiting.pass(secs(60)).is_empty());
@@ -234,18 +234,18 @@ fn a_disconnect_ends_an_attempt_at_once() {
 
 #[test]
 fn a_link_that_comes_too_late_is_dropped() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     client.input(disconnect());
     assert_eq!(client.input(link_up()), ["drop link"]);
 
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     client.wait();
     assert_eq!(client.input(link_up()), ["drop link"]);
 }
 
 #[test]
 fn credentials_too_large_for_a_hello_are_told_at_once() {
-    let mut client = connecting(Config::client());
+    let mut client = connecting(crate::support::forgetful_client());
     let token = format!("\"{}\"", "x".repeat(20_000));
     let told = client.input(Input::LinkUp(Capabilities::default(), Some(token.into())));
     assert_eq!(told, ["Error(configuration)", "drop link", "closed(configuration)"]);

@@ -2,7 +2,7 @@
 
 use moorline_core::machine::{Input, Loss};
 use moorline_core::wire::{PACKET_OVERHEAD, Raw};
-use moorline_core::{Class, Config, Disconnect};
+use moorline_core::{Class, Disconnect};
 
 use crate::support::{End, accept, ack, client_in, hello_with_window};
 
@@ -13,7 +13,7 @@ fn lose(mut end: End) -> Disconnect {
 
 /// A server whose peer has room for two short messages.
 fn narrow() -> End {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.packet(hello_with_window(2 * (3 + PACKET_OVERHEAD)));
     server.input(accept());
     server
@@ -62,7 +62,7 @@ fn a_connection_that_lost_nothing_says_so() {
 
 #[test]
 fn the_counts_begin_anew_with_each_link() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     client.send(Class::AtLeastOnce, "a");
     client.input(Input::LinkLost(Loss::Ended));
     assert_eq!(client.disconnect.as_ref().unwrap().unconfirmed, 1);
@@ -83,7 +83,7 @@ fn raw_knows_only_what_is_unsent() {
 
 #[test]
 fn a_message_that_is_sent_while_not_open_is_told_as_lost() {
-    let mut client = End::client(Config::client());
+    let mut client = End::client(crate::support::forgetful_client());
     assert_eq!(client.send(Class::AtLeastOnce, "a"), ["Error(not_connected)"]);
     client.input(Input::Connect);
     assert_eq!(client.send(Class::AtLeastOnce, "a"), ["Error(not_connected)"]);

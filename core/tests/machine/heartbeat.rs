@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use moorline_core::machine::Input;
 use moorline_core::wire::{Packet, Raw};
-use moorline_core::{Capabilities, Class, Config, Heartbeat, Time};
+use moorline_core::{Capabilities, Class, Heartbeat, Time};
 
 use crate::support::{End, accept, ack, client_in, message, millis, secs, server_in};
 
@@ -24,7 +24,7 @@ fn raw_with_pings() -> End {
 fn an_idle_client_pings_after_25_to_29_seconds() {
     let (mut least, mut most) = (Duration::MAX, Duration::ZERO);
     for seed in 0..300 {
-        let mut client = End::seeded_client(Config::client(), seed);
+        let mut client = End::seeded_client(crate::support::forgetful_client(), seed);
         client.input(Input::Connect);
         client.open_link();
         let silence = client.until_deadline();
@@ -37,7 +37,7 @@ fn an_idle_client_pings_after_25_to_29_seconds() {
 
 #[test]
 fn the_interval_is_drawn_anew_for_each_ping() {
-    let mut client = End::open_client(Config::client());
+    let mut client = End::open_client(crate::support::forgetful_client());
     let mut silences = std::collections::BTreeSet::new();
     for _ in 0..10 {
         silences.insert(client.until_deadline());
@@ -49,14 +49,14 @@ fn the_interval_is_drawn_anew_for_each_ping() {
 
 #[test]
 fn a_server_pings_after_30_seconds() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(server.until_deadline(), Heartbeat::SERVER_INTERVAL);
     assert_eq!(server.wait(), ["> ping"]);
 }
 
 #[test]
 fn any_frame_puts_the_ping_off() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     for packet in [Packet::Ping(4), Packet::Pong(9), ack(0, 0), message(Class::Volatile, "x")] {
         server.pass(secs(20));
         server.packet(packet);
@@ -68,7 +68,7 @@ fn any_frame_puts_the_ping_off() {
 
 #[test]
 fn a_sign_of_life_of_the_transport_puts_the_ping_off_too() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.pass(secs(20));
     server.input(Input::Activity);
     assert_eq!(server.until_deadline(), secs(30));
@@ -76,7 +76,7 @@ fn a_sign_of_life_of_the_transport_puts_the_ping_off_too() {
 
 #[test]
 fn a_frame_after_the_ping_is_as_good_as_its_pong() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.wait();
     server.pass(secs(19));
     server.packet(ack(0, 0));
@@ -87,7 +87,7 @@ fn a_frame_after_the_ping_is_as_good_as_its_pong() {
 #[test]
 fn a_silent_server_is_given_up_within_interval_and_time_out() {
     for seed in 0..50 {
-        let mut client = End::seeded_client(Config::client(), seed);
+        let mut client = End::seeded_client(crate::support::forgetful_client(), seed);
         client.input(Input::Connect);
         client.open_link();
         assert_eq!(client.wait(), ["> ping"]);
@@ -99,14 +99,14 @@ fn a_silent_server_is_given_up_within_interval_and_time_out() {
 
 #[test]
 fn a_silent_client_is_given_up_within_interval_and_time_out() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(server.pass(millis(49_999)), ["> ping"]);
     assert_eq!(server.pass(millis(1)), ["drop link", "Disconnect(PingTimeout)", "closed"]);
 }
 
 #[test]
 fn silence_is_noticed_though_the_link_takes_nothing() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.stuck = true;
     server.send(Class::AtLeastOnce, "the last that the link took");
     assert_eq!(server.pass(secs(50)), ["drop link", "Disconnect(PingTimeout)", "closed"]);
@@ -114,13 +114,13 @@ fn silence_is_noticed_though_the_link_takes_nothing() {
 
 #[test]
 fn a_ping_is_answered_with_its_own_number() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(server.packet(Packet::Ping(77)), ["> pong(77)"]);
 }
 
 #[test]
 fn a_flood_of_pings_is_answered_once_a_batch() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.stuck = true;
     assert_eq!(server.packet(Packet::Ping(0)), ["> pong(0)"]);
     for token in 1..1000 {
@@ -131,7 +131,7 @@ fn a_flood_of_pings_is_answered_once_a_batch() {
 
 #[test]
 fn where_it_is_off_silence_lasts() {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.heartbeat = Heartbeat::off();
     let mut server = End::open_server(config);
     assert_eq!(server.wakes, Time::MAX);
@@ -141,7 +141,7 @@ fn where_it_is_off_silence_lasts() {
 
 #[test]
 fn where_it_is_off_a_ping_by_hand_ends_no_connection() {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.heartbeat = Heartbeat::off();
     let mut server = End::open_server(config);
     assert_eq!(server.input(Input::Ping), ["> ping"]);

@@ -8,7 +8,7 @@ use crate::support::{End, Said, accept, closed, garbage, hello, message, secs};
 
 /// A server whose application has been asked.
 fn asked() -> End {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.packet(hello());
     server
 }
@@ -20,7 +20,7 @@ fn turned_away(name: &str, code: u16) -> [String; 3] {
 
 #[test]
 fn a_link_that_says_nothing_is_closed_in_time() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     assert_eq!(server.until_deadline(), Config::HANDSHAKE_TIMEOUT);
     assert_eq!(server.wait(), ["> link close(1002)"]);
     assert_eq!(server.pass(Config::CLOSE_TIMEOUT), ["drop link", "closed"]);
@@ -28,36 +28,36 @@ fn a_link_that_says_nothing_is_closed_in_time() {
 
 #[test]
 fn a_first_frame_over_the_limit_is_not_even_read() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     let frame = Frame::binary(vec![1; MAX_HELLO + 1]);
     assert_eq!(server.input(Input::Frame(frame)), ["> link close(1009)"]);
 }
 
 #[test]
 fn a_first_frame_of_no_codec_is_turned_away() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     assert_eq!(server.input(garbage()), ["> link close(1002)"]);
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     assert_eq!(server.input(Input::Frame(Frame::text("GET /"))), ["> link close(1002)"]);
 }
 
 #[test]
 fn a_hello_that_cannot_be_read_is_turned_away() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     let cut = Binary.encode(hello()).unwrap().into_payload().slice(..3);
     assert_eq!(server.input(Input::Frame(Frame::Binary(cut))), turned_away("bad_packet", 1002));
 }
 
 #[test]
 fn a_client_of_another_version_is_turned_away_for_good() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     let hello = Input::Frame(Frame::binary(vec![2, 0, 0, 0]));
     assert_eq!(server.input(hello), turned_away("unsupported_version", 1008));
 }
 
 #[test]
 fn a_first_packet_that_is_no_hello_is_turned_away() {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.codecs.remove(0);
     let mut server = End::server(config);
     assert_eq!(server.packet(Packet::Ping(1)), turned_away("hello_expected", 1002));
@@ -74,7 +74,7 @@ fn an_application_that_does_not_answer_lets_nobody_in() {
 
 #[test]
 fn hello_and_answer_share_one_limit() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.pass(secs(4));
     server.packet(hello());
     assert_eq!(server.until_deadline(), Config::HANDSHAKE_TIMEOUT - secs(4));
@@ -123,7 +123,7 @@ fn who_is_kept_out_is_not_heard() {
 
 #[test]
 fn who_spoke_no_codec_is_not_heard_either() {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.input(garbage());
     assert_eq!(server.packet(hello()), [""; 0]);
     assert_eq!(server.packet(message(Class::AtLeastOnce, "let me in")), [""; 0]);
@@ -140,6 +140,9 @@ fn who_is_kept_out_is_dropped_by_the_deadline() {
 #[test]
 fn a_server_that_stops_closes_a_link_that_is_still_greeting() {
     let stop = || Input::Disconnect(Close::new(1012, "restart"));
-    assert_eq!(End::server(Config::server()).input(stop()), ["> link close(1012)"]);
+    assert_eq!(
+        End::server(crate::support::forgetful_server()).input(stop()),
+        ["> link close(1012)"]
+    );
     assert_eq!(asked().input(stop()), ["> close(1012)", "> link close(1012)"]);
 }

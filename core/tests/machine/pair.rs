@@ -307,7 +307,7 @@ impl Pair {
                 Said::Other(Output::Authenticate(_)) => match &self.welcome {
                     Welcome::Accept => {
                         let id = id(&format!("c{link}"));
-                        Some(Input::Accept(Grant { id, properties: Vec::new() }))
+                        Some(Input::Accept(Grant { id, properties: Vec::new(), session: None }))
                     }
                     Welcome::Refuse(refusal) => Some(Input::Refuse(refusal.clone())),
                     Welcome::Never => None,
@@ -431,7 +431,7 @@ impl Node {
     pub(crate) fn outgoing(&self, class: Class, text: &str) -> Input {
         let message = Message::from(text).class(class);
         let frame = self.codec.encode(Packet::Message(message)).unwrap();
-        Input::Send(Outgoing { frame, class })
+        Input::Send(Outgoing::new(frame, class))
     }
 
     /// All that came is taken now.

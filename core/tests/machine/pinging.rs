@@ -1,14 +1,14 @@
 //! A ping by hand ends in one answer, whatever happens meanwhile.
 
+use moorline_core::Heartbeat;
 use moorline_core::machine::{Input, Loss};
 use moorline_core::wire::{Packet, Raw};
-use moorline_core::{Config, Heartbeat};
 
 use crate::support::{End, ack, client_in, disconnect, millis, secs};
 
 /// A server whose first ping, which has the number 1, is on its way.
 fn pinging() -> End {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(server.input(Input::Ping), ["> ping"]);
     server
 }
@@ -40,7 +40,7 @@ fn two_at_once_share_a_ping() {
 
 #[test]
 fn it_shares_the_heartbeats_ping_and_puts_no_time_out_off() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     assert_eq!(server.wait(), ["> ping"]);
     server.pass(secs(19));
     assert_eq!(server.input(Input::Ping), [""; 0]);
@@ -52,7 +52,7 @@ fn it_shares_the_heartbeats_ping_and_puts_no_time_out_off() {
 
 #[test]
 fn the_pong_of_the_heartbeats_ping_answers_it() {
-    let mut server = End::open_server(Config::server());
+    let mut server = End::open_server(crate::support::forgetful_server());
     server.wait();
     server.pass(millis(40));
     server.input(Input::Ping);
@@ -88,7 +88,7 @@ fn the_end_of_the_link_answers_it() {
 
 #[test]
 fn it_is_answered_at_once_where_nothing_is_open() {
-    let mut client = End::client(Config::client());
+    let mut client = End::client(crate::support::forgetful_client());
     assert_eq!(client.input(Input::Ping), ["no round trip"]);
     client.input(Input::Connect);
     assert_eq!(client.input(Input::Ping), ["no round trip"]);

@@ -7,12 +7,10 @@ use std::time::Duration;
 use moorline_core::machine::{
     Failure, Grant, Input, Loss, Outgoing, Output, Received, Taken, Transmit,
 };
-use moorline_core::wire::{
-    Ack, Binary, Close, Codec, Hello, Packet, Raw, Ready, Recovery, VERSION,
-};
+use moorline_core::wire::{self, Ack, Binary, Close, Codec, Hello, Packet, Raw, Ready, VERSION};
 use moorline_core::{
-    Capabilities, Class, CloseFrame, Config, ConnectionId, Disconnect, Event, Frame, Machine,
-    Message, Time,
+    Buffer, Capabilities, Class, CloseFrame, Config, ConnectionId, Disconnect, Event, Frame,
+    Machine, Message, Recovery, Time,
 };
 
 /// The seed where none matters.
@@ -148,7 +146,7 @@ impl End {
     pub(crate) fn outgoing(&self, class: Class, text: &str) -> Input {
         let message = Message::from(text).class(class);
         let frame = self.codec.encode(Packet::Message(message)).unwrap();
-        Input::Send(Outgoing { frame, class })
+        Input::Send(Outgoing::new(frame, class))
     }
 
     /// The application takes all that came.
@@ -267,9 +265,12 @@ impl Mouth {
     }
 }
 
-/// What a machine says in a word or two. A flush goes without saying.
+/// What a machine says in a word or two. A flush, and that a new session begins, goes without saying.
 pub(crate) fn tell(codec: &dyn Codec, said: &Said) -> Option<String> {
     let output = match said {
+        Said::Other(
+            Output::Opened(_) | Output::Event(Event::Recovery(Recovery::Fresh { unconfirmed: 0 })),
+        ) => return None,
         Said::Transmit(Transmit::Frame(frame)) => {
             return Some(match codec.decode(frame.clone()) {
                 Ok(packet) => format!("> {}", tell_packet(&packet)),
@@ -319,6 +320,22 @@ fn tell_event(event: &Event) -> String {
     }
 }
 
+/// A client that keeps nothing for the time after a loss.
+pub(crate) fn forgetful_client() -> Config {
+    forgetful(Config::client())
+}
+
+/// A server's configuration of that kind.
+pub(crate) fn forgetful_server() -> Config {
+    forgetful(Config::server())
+}
+
+fn forgetful(mut config: Config) -> Config {
+    config.buffer = Buffer::off();
+    config.stalled_after = Duration::ZERO;
+    config
+}
+
 /// What a peer says first.
 pub(crate) fn hello() -> Packet {
     hello_with_window(Config::WINDOW)
@@ -347,7 +364,7 @@ pub(crate) fn ready_with_window(window: usize) -> Packet {
         max_frame: 1 << 20,
         properties: Vec::new(),
         session: None,
-        recovery: Recovery::Fresh,
+        recovery: wire::Recovery::Fresh,
     }))
 }
 
@@ -368,7 +385,7 @@ pub(crate) fn link_up() -> Input {
 }
 
 pub(crate) fn accept() -> Input {
-    Input::Accept(Grant { id: id("c1"), properties: Vec::new() })
+    Input::Accept(Grant { id: id("c1"), properties: Vec::new(), session: None })
 }
 
 /// The peer closes the link with that code.
@@ -391,21 +408,21 @@ pub(crate) fn garbage() -> Input {
 
 /// A client's configuration in that codec.
 pub(crate) fn client_in(codec: impl Codec) -> Config {
-    let mut config = Config::client();
+    let mut config = forgetful_client();
     config.codecs = vec![Arc::new(codec)];
     config
 }
 
 /// A server's configuration in that codec alone.
 pub(crate) fn server_in(codec: impl Codec) -> Config {
-    let mut config = Config::server();
+    let mut config = forgetful_server();
     config.codecs = vec![Arc::new(codec)];
     config
 }
 
 /// Each codec once, for what has to hold in all of them.
 pub(crate) fn codecs() -> [Arc<dyn Codec>; 3] {
-    [Arc::new(Binary), Arc::new(moorline_core::wire::Json), Arc::new(Raw)]
+    [Arc::new(Binary), Arc::new(wire::Json), Arc::new(Raw)]
 }
 
 pub(crate) const fn millis(count: u64) -> Duration {

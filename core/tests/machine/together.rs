@@ -8,14 +8,14 @@ use crate::pair::{Network, Pair, Welcome};
 use crate::support::{SEED, client_in, disconnect, millis, secs, server_in};
 
 fn open() -> Pair {
-    Pair::open(Config::client(), Config::server(), SEED)
+    Pair::open(crate::support::forgetful_client(), crate::support::forgetful_server(), SEED)
 }
 
 #[test]
 fn a_client_is_open_after_two_round_trips_in_every_codec() {
     let pairs = [
-        (Config::client(), Config::server()),
-        (client_in(Json), Config::server()),
+        (crate::support::forgetful_client(), crate::support::forgetful_server()),
+        (client_in(Json), crate::support::forgetful_server()),
         (client_in(Raw), server_in(Raw)),
     ];
     for (client, server) in pairs {
@@ -48,9 +48,9 @@ fn messages_arrive_in_order_both_ways() {
 
 #[test]
 fn far_more_than_a_window_gets_through_while_the_peer_takes() {
-    let mut server = Config::server();
+    let mut server = crate::support::forgetful_server();
     server.window = 2000;
-    let mut pair = Pair::open(Config::client(), server, SEED);
+    let mut pair = Pair::open(crate::support::forgetful_client(), server, SEED);
     for n in 0..500 {
         pair.client_sends(Class::AtLeastOnce, &format!("{n}"));
     }
@@ -61,9 +61,9 @@ fn far_more_than_a_window_gets_through_while_the_peer_takes() {
 
 #[test]
 fn a_peer_that_takes_nothing_is_sent_one_window_and_stays_connected() {
-    let mut server = Config::server();
+    let mut server = crate::support::forgetful_server();
     server.window = 2000;
-    let mut pair = Pair::open(Config::client(), server, SEED);
+    let mut pair = Pair::open(crate::support::forgetful_client(), server, SEED);
     pair.server_mut().takes = false;
     for n in 0..500 {
         pair.client_sends(Class::AtLeastOnce, &format!("{n}"));
@@ -82,8 +82,10 @@ fn a_peer_that_takes_nothing_is_sent_one_window_and_stays_connected() {
 
 #[test]
 fn an_idle_connection_lives_for_a_day_on_the_clients_pings() {
-    for (client, server) in [(Config::client(), Config::server()), (client_in(Raw), server_in(Raw))]
-    {
+    for (client, server) in [
+        (crate::support::forgetful_client(), crate::support::forgetful_server()),
+        (client_in(Raw), server_in(Raw)),
+    ] {
         let mut pair = Pair::open(client, server, SEED);
         pair.run(secs(24 * 3600));
         assert!(pair.is_open());
@@ -178,7 +180,8 @@ fn two_disconnects_that_cross_end_both_sides() {
 
 #[test]
 fn a_client_that_is_refused_for_good_does_not_come_back() {
-    let mut pair = Pair::new(Config::client(), Config::server(), SEED);
+    let mut pair =
+        Pair::new(crate::support::forgetful_client(), crate::support::forgetful_server(), SEED);
     pair.welcome = Welcome::Refuse(Refusal::for_good("unauthorized", ""));
     pair.at_client(Input::Connect);
     pair.run(secs(600));
@@ -188,7 +191,8 @@ fn a_client_that_is_refused_for_good_does_not_come_back() {
 
 #[test]
 fn a_client_that_is_refused_for_now_comes_back_in_time() {
-    let mut pair = Pair::new(Config::client(), Config::server(), SEED);
+    let mut pair =
+        Pair::new(crate::support::forgetful_client(), crate::support::forgetful_server(), SEED);
     pair.welcome = Welcome::Refuse(Refusal::for_now("busy", "", secs(60)));
     pair.at_client(Input::Connect);
     pair.run(secs(59));
@@ -200,7 +204,8 @@ fn a_client_that_is_refused_for_now_comes_back_in_time() {
 
 #[test]
 fn an_authenticator_that_hangs_sends_the_client_away_for_a_while() {
-    let mut pair = Pair::new(Config::client(), Config::server(), SEED);
+    let mut pair =
+        Pair::new(crate::support::forgetful_client(), crate::support::forgetful_server(), SEED);
     pair.welcome = Welcome::Never;
     pair.at_client(Input::Connect);
     pair.run(secs(11));
@@ -212,8 +217,10 @@ fn an_authenticator_that_hangs_sends_the_client_away_for_a_while() {
 
 #[test]
 fn the_round_trip_time_is_twice_the_latency() {
-    for (client, server) in [(Config::client(), Config::server()), (client_in(Raw), server_in(Raw))]
-    {
+    for (client, server) in [
+        (crate::support::forgetful_client(), crate::support::forgetful_server()),
+        (client_in(Raw), server_in(Raw)),
+    ] {
         let mut pair = Pair::open(client, server, SEED);
         pair.at_client(Input::Ping);
         pair.at_server(Input::Ping);
@@ -226,7 +233,11 @@ fn the_round_trip_time_is_twice_the_latency() {
 #[test]
 fn a_run_is_the_same_each_time() {
     let run = |seed| {
-        let mut pair = Pair::open(Config::client(), Config::server(), seed);
+        let mut pair = Pair::open(
+            crate::support::forgetful_client(),
+            crate::support::forgetful_server(),
+            seed,
+        );
         pair.break_link();
         pair.run(secs(7));
         pair.network = Network::Down;

@@ -12,7 +12,7 @@ const TEXT: &str = "0123456789";
 
 /// A server whose peer has room for that many messages.
 fn server_with_room_for(messages: usize) -> End {
-    let mut server = End::server(Config::server());
+    let mut server = End::server(crate::support::forgetful_server());
     server.packet(hello_with_window(messages * COST));
     server.input(accept());
     server
@@ -36,7 +36,7 @@ fn a_sender_stops_at_the_window_and_goes_on_with_each_acknowledgement() {
 
 #[test]
 fn a_client_heeds_the_servers_window_too() {
-    let mut client = End::client(Config::client());
+    let mut client = End::client(crate::support::forgetful_client());
     client.input(Input::Connect);
     client.input(crate::support::link_up());
     client.packet(ready_with_window(2 * COST));
@@ -100,7 +100,7 @@ fn volatile_messages_count_what_is_queued_as_taken_room() {
 
 #[test]
 fn a_peer_that_sends_more_than_the_window_is_closed_with_1008() {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.window = 3 * COST;
     let mut server = End::open_server(config);
     for _ in 0..3 {
@@ -119,7 +119,7 @@ fn a_peer_that_sends_more_than_the_window_is_closed_with_1008() {
 
 #[test]
 fn what_was_taken_makes_room_before_it_is_acknowledged() {
-    let mut config = Config::server();
+    let mut config = crate::support::forgetful_server();
     config.window = 2 * COST;
     let mut server = End::open_server(config);
     for _ in 0..10 {
@@ -136,7 +136,7 @@ fn raw_has_no_window() {
     let text = "x".repeat(Config::WINDOW);
     for _ in 0..3 {
         let frame = Raw.encode(Packet::Message(Message::from(text.as_str()))).unwrap();
-        let outgoing = Outgoing { frame, class: Class::Volatile };
+        let outgoing = Outgoing::new(frame, Class::Volatile);
         assert_eq!(sent(&client.input(Input::Send(outgoing))), 1);
     }
     assert_eq!((client.machine.in_flight(), client.machine.dropped_volatile()), (0, 0));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_core::wire::{
-    Ack, Close, ErrorPacket, Hello, Packet, Ready, Recovery, Resume, Secret, SessionGrant,
+    Ack, Close, ErrorPacket, Hello, Packet, Ready, Recovery, Request, Response, Resume, Secret,
+    SessionGrant,
 };
 use moorline_core::{Class, ConnectionId, Data, Message};
 use proptest::collection::vec;
@@ -22,11 +23,19 @@ pub(crate) fn packets(max: u64) -> impl Strategy<Value = Packet> {
         messages().prop_map(Packet::Message),
         (0..=max, 0..=max)
             .prop_map(|(numbered, unnumbered)| Packet::Ack(Ack { numbered, unnumbered })),
+        (0..=max, messages()).prop_map(|(id, message)| Packet::Request(Request { id, message })),
+        (0..=max, messages()).prop_map(|(id, message)| {
+            Packet::Response(Box::new(Response { id, result: Ok(message) }))
+        }),
+        (0..=max, errors()).prop_map(|(id, error)| {
+            Packet::Response(Box::new(Response { id, result: Err(error) }))
+        }),
+        (1..=max).prop_map(Packet::Skip),
+        (1..=max).prop_map(Packet::Gap),
+        (1..=max).prop_map(Packet::Lagged),
         (0..=max).prop_map(Packet::Ping),
         (0..=max).prop_map(Packet::Pong),
-        (text(30), text(30), option::of(json()))
-            .prop_map(|(code, message, details)| ErrorPacket { code, message, details })
-            .prop_map(Packet::Error),
+        errors().prop_map(Packet::Error),
         (any::<u16>(), text(30), option::of(millis()), option::of(millis()))
             .prop_map(|(code, reason, retry_after, spread)| Close {
                 code,
@@ -36,6 +45,14 @@ pub(crate) fn packets(max: u64) -> impl Strategy<Value = Packet> {
             })
             .prop_map(Packet::Close),
     ]
+}
+
+fn errors() -> impl Strategy<Value = ErrorPacket> {
+    (text(30), text(30), option::of(json())).prop_map(|(code, message, details)| ErrorPacket {
+        code,
+        message,
+        details,
+    })
 }
 
 fn messages() -> impl Strategy<Value = Message> {
@@ -81,7 +98,6 @@ fn readys(max: u64) -> impl Strategy<Value = Ready> {
     let recovery = prop_oneof![
         Just(Recovery::Fresh),
         (0..=max).prop_map(|received| Recovery::Recovered { received }),
-        (0..=max, 0..=max).prop_map(|(from, to)| Recovery::Gap { from, to }),
     ];
     ("\\PC{1,16}", 0..=max, 0..=max, pairs(), option::of(session), recovery).prop_map(
         |(id, window, max_frame, properties, session, recovery)| Ready {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use moorline::{Event, Handle};
+use moorline::{Event, Handle, Recovery};
 
 use super::Stage;
 
@@ -63,6 +63,10 @@ pub(crate) fn word(event: &Event) -> String {
         Event::Disconnect(end) => format!("disconnect {:?}", end.reason),
         Event::Error(error) => format!("error {:?} {}", error.origin, error.code),
         Event::ReconnectAttempt(attempt) => format!("attempt {attempt}"),
+        Event::Recovery(Recovery::Fresh { .. }) => "fresh".to_owned(),
+        Event::Recovery(Recovery::Gap { from, to }) => format!("gap {from}..{to}"),
+        Event::Recovery(_) => "recovered".to_owned(),
+        Event::Missed(count) => format!("missed {count}"),
         Event::Reconnect(attempts) => format!("reconnect {attempts}"),
         Event::ReconnectFailed => "reconnect failed".to_owned(),
         Event::Unheard(count) => format!("unheard {count}"),

@@ -6,9 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline::server::{Admission, Authenticator, Refusal, Visitor};
+use moorline::server::{Admission, Authenticator, Refusal, SessionLimits, Visitor};
 use moorline::{
-    Backoff, Binary, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
+    Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
 };
 use moorline_core::{BoxFuture, BoxTransport, ConnectRequest};
 
@@ -49,6 +49,8 @@ pub(crate) struct ClientPlan {
     queue: usize,
     max_frame: usize,
     unheard_after: Duration,
+    buffer: Buffer,
+    stalled_after: Duration,
     seed: u64,
 }
 
@@ -72,6 +74,8 @@ impl ClientPlan {
             queue: Config::QUEUE,
             max_frame: ConnectRequest::MAX_FRAME,
             unheard_after: Config::UNHEARD_AFTER,
+            buffer: Buffer::off(),
+            stalled_after: Config::STALLED_AFTER,
             seed: stage.runtime().random() as u64,
             stage: stage.clone(),
         }
@@ -88,6 +92,8 @@ impl ClientPlan {
         queue: usize,
         max_frame: usize,
         unheard_after: Duration,
+        buffer: Buffer,
+        stalled_after: Duration,
         seed: u64,
     }
 
@@ -130,6 +136,8 @@ impl ClientPlan {
             .queue(self.queue)
             .max_frame(self.max_frame)
             .unheard_after(time(self.unheard_after))
+            .buffer(scaled(&self.stage, self.buffer))
+            .stalled_after(time(self.stalled_after))
             .seed(self.seed);
         for (name, value) in self.query {
             builder = builder.query(name, value);
@@ -171,6 +179,10 @@ pub(crate) struct ServerPlan {
     queue: usize,
     max_frame: usize,
     unheard_after: Duration,
+    retention: Duration,
+    sessions: SessionLimits,
+    buffer: Buffer,
+    stalled_after: Duration,
 }
 
 impl ServerPlan {
@@ -189,6 +201,10 @@ impl ServerPlan {
             queue: Config::QUEUE,
             max_frame: ConnectRequest::MAX_FRAME,
             unheard_after: Config::UNHEARD_AFTER,
+            retention: Duration::ZERO,
+            sessions: SessionLimits::default(),
+            buffer: Buffer::off(),
+            stalled_after: Config::STALLED_AFTER,
             stage: stage.clone(),
         }
     }
@@ -204,6 +220,10 @@ impl ServerPlan {
         queue: usize,
         max_frame: usize,
         unheard_after: Duration,
+        retention: Duration,
+        sessions: SessionLimits,
+        buffer: Buffer,
+        stalled_after: Duration,
     }
 
     pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
@@ -237,7 +257,11 @@ impl ServerPlan {
             .window(self.window)
             .queue(self.queue)
             .max_frame(self.max_frame)
-            .unheard_after(time(self.unheard_after));
+            .unheard_after(time(self.unheard_after))
+            .retention(time(self.retention))
+            .sessions(self.sessions)
+            .buffer(scaled(&self.stage, self.buffer))
+            .stalled_after(time(self.stalled_after));
         match (self.codec.map(AnyCodec), self.ids) {
             (None, None) => builder.build(),
             (Some(codec), None) => builder.codec(codec).build(),
@@ -253,6 +277,12 @@ impl ServerPlan {
         stage.run(&server).await;
         server
     }
+}
+
+/// A buffer whose age is this stage's.
+fn scaled(stage: &Stage, buffer: Buffer) -> Buffer {
+    let age = stage.time(buffer.age);
+    buffer.age(age)
 }
 
 async fn anybody(_: Arc<Visitor>) -> Result<Admission, Refusal> {

@@ -30,6 +30,8 @@ pub(crate) async fn serve(session: bool) {
 fn build(codec: impl Codec) -> Server {
     let acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current()).unwrap();
     Server::builder()
+        // The closes that are resets would each keep their session for a while.
+        .retention(std::time::Duration::ZERO)
         .acceptor(acceptor)
         .runtime(Tokio::current())
         .codec(codec)

@@ -133,6 +133,7 @@ fn connection(runtime: &Watched, server: SocketAddr, codec: impl Codec, rng: &Rn
     let transport = WebSocket::new(format!("ws://{server}/"), Tokio::current()).unwrap();
     let (first, cap) = (Duration::from_millis(20), Duration::from_millis(500));
     moorline::Client::builder()
+        .buffer(moorline::Buffer::off())
         .transport(transport)
         .runtime(runtime.clone())
         .codec(codec)

@@ -41,6 +41,7 @@ impl EchoServer {
     pub(crate) async fn start(runtime: &Watched) -> Self {
         let acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current()).unwrap();
         let server = Server::builder()
+            .retention(Duration::ZERO)
             .acceptor(acceptor)
             .runtime(runtime.clone())
             .heartbeat(heartbeat())

@@ -13,35 +13,45 @@ pub(super) struct Fault {
 pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "an acknowledgement makes no room",
-        file: "src/machine/flow.rs",
-        old: "self.in_flight -= freed;",
-        new: "let _ = freed;",
+        file: "src/machine/outbound.rs",
+        old: "self.in_flight -= kept.cost as u64;",
+        new: "let _ = kept.cost;",
     },
     Fault {
         name: "the window is looked at one message too late",
-        file: "src/machine/flow.rs",
+        file: "src/machine/outbound.rs",
         old: "if self.in_flight > 0 && self.in_flight + cost as u64 > window {",
         new: "if self.in_flight > window {",
     },
     Fault {
         name: "the two ends disagree about which messages are numbered",
-        file: "src/machine/flow.rs",
-        old: "Class::AtLeastOnce => self.numbered.costs.push_back(cost),
+        file: "src/machine/outbound.rs",
+        old: "Class::AtLeastOnce => {
+                    self.retain(Kept::Frame(frame.clone()), 1, cost, ticket, expires);
+                }
                 Class::Volatile | Class::AtMostOnce =>",
-        new: "Class::AtLeastOnce | Class::AtMostOnce => self.numbered.costs.push_back(cost),
+        new: "Class::AtLeastOnce | Class::AtMostOnce => {
+                    self.retain(Kept::Frame(frame.clone()), 1, cost, ticket, expires);
+                }
                 Class::Volatile =>",
     },
     Fault {
         name: "what was never sent is miscounted",
-        file: "src/machine/flow.rs",
-        old: "let unsent = self.queue.len() as u64;",
-        new: "let unsent = self.queued as u64;",
+        file: "src/machine/outbound.rs",
+        old: "dropped += 1;
+            }
+        }
+        self.expiry = None;",
+        new: "dropped += cost(&message.frame) as u64;
+            }
+        }
+        self.expiry = None;",
     },
     Fault {
         name: "a volatile message over the window is queued",
-        file: "src/machine/flow.rs",
-        old: "if outgoing.class == Class::Volatile && self.window.is_some_and(|room| under_way > room) {",
-        new: "if outgoing.class == Class::Volatile && under_way == u64::MAX {",
+        file: "src/machine/outbound.rs",
+        old: "if !open || self.window.is_some_and(|room| under_way > room) {",
+        new: "if !open || under_way == u64::MAX {",
     },
     Fault {
         name: "an attempt has no limit",

@@ -245,7 +245,7 @@ impl Driver {
                     return None;
                 }
                 let properties = vec![(String::new(), String::new()); *properties];
-                Input::Accept(Grant { id: id("c1"), properties })
+                Input::Accept(Grant { id: id("c1"), properties, session: None })
             }
             What::Refuse { retry_after } => {
                 if !lawless && !self.asked {
@@ -294,7 +294,7 @@ impl Driver {
         self.sends.next += 1;
         let text = format!("{} {}", self.sends.next, "x".repeat(size));
         let packet = Packet::Message(Message::from(text).class(class));
-        Outgoing { frame: self.codec.encode(packet.clone()).unwrap(), class }
+        Outgoing::new(self.codec.encode(packet.clone()).unwrap(), class)
     }
 
     fn take_some(&mut self, all: bool) {
@@ -306,7 +306,8 @@ impl Driver {
         self.taken = Taken {
             numbered: half(self.taken.numbered, self.received.numbered),
             unnumbered: half(self.taken.unnumbered, self.received.unnumbered),
-            cost: half(self.taken.cost, self.received.cost),
+            numbered_cost: half(self.taken.numbered_cost, self.received.numbered_cost),
+            unnumbered_cost: half(self.taken.unnumbered_cost, self.received.unnumbered_cost),
         };
     }
 

@@ -58,7 +58,7 @@ fn steps() -> impl Strategy<Value = Step> {
 fn pair(setup: &Setup) -> Pair {
     let mut client = setup.client();
     (client.reconnect, client.retry_first) = (true, true);
-    client.backoff = Config::client().backoff;
+    client.backoff = crate::support::forgetful_client().backoff;
     let mut pair = Pair::new(client, setup.server(), setup.seed);
     pair.at_client(Input::Connect);
     pair

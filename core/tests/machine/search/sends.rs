@@ -59,9 +59,12 @@ impl Sends {
         if !matches!(status, Status::Open | Status::Closing) {
             return;
         }
-        let numbered = self.numbered.acknowledge(ack.numbered);
-        let fits = numbered.is_some();
-        let unnumbered = if fits { self.unnumbered.acknowledge(ack.unnumbered) } else { None };
+        // All of it counts, or nothing.
+        let (mut numbered, mut unnumbered) = (None, None);
+        if self.numbered.fits(ack.numbered) && self.unnumbered.fits(ack.unnumbered) {
+            numbered = self.numbered.acknowledge(ack.numbered);
+            unnumbered = self.unnumbered.acknowledge(ack.unnumbered);
+        }
         if status == Status::Closing {
             self.late += numbered.unwrap_or(0) + unnumbered.unwrap_or(0);
         }
@@ -77,6 +80,10 @@ impl Sends {
 }
 
 impl Flight {
+    fn fits(&self, count: u64) -> bool {
+        count.saturating_sub(self.acknowledged) <= self.costs.len() as u64
+    }
+
     /// How many more are acknowledged; `None` where so many were never sent.
     fn acknowledge(&mut self, count: u64) -> Option<u64> {
         let fresh = count.saturating_sub(self.acknowledged);

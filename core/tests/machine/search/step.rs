@@ -170,7 +170,7 @@ pub(crate) fn setups() -> impl Strategy<Value = Setup> {
 
 impl Setup {
     pub(crate) fn client(&self) -> Config {
-        let mut config = self.with(Config::client());
+        let mut config = self.with(crate::support::forgetful_client());
         config.reconnect = self.reconnect;
         config.retry_first = self.retry_first;
         if let Some(most) = self.attempts {
@@ -180,7 +180,7 @@ impl Setup {
     }
 
     pub(crate) fn server(&self) -> Config {
-        self.with(Config::server())
+        self.with(crate::support::forgetful_server())
     }
 
     fn with(&self, mut config: Config) -> Config {
