@@ -131,10 +131,12 @@ impl Delivery {
         if !resumed {
             self.session = self.session.wrapping_add(1);
             self.taken = Taken::default();
+            self.reported = Taken::default();
         }
-        self.taken.unnumbered = 0;
-        self.taken.unnumbered_cost = 0;
-        self.reported = self.taken;
+        for counted in [&mut self.taken, &mut self.reported] {
+            counted.unnumbered = 0;
+            counted.unnumbered_cost = 0;
+        }
         self.driver_waits = false;
     }
 

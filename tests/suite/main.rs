@@ -36,6 +36,7 @@ mod panics;
 mod payloads;
 mod raw;
 mod ready;
+mod recovery;
 mod registry;
 mod running;
 mod sizes;

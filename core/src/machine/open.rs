@@ -43,7 +43,9 @@ impl Machine {
     pub(super) fn taken(&mut self, now: Time, taken: Taken) {
         match &self.state {
             State::Open | State::Closing(_) if self.has_session() => self.inbound.take(now, taken),
-            // In raw nothing is counted, and without a link there is nobody to tell.
+            // It is told on the session's next link.
+            _ if self.session.is_some() => self.inbound.take(now, taken),
+            // In raw nothing is counted, and without a session there is nobody to tell.
             State::Closed
             | State::Connecting { .. }
             | State::Greeting { .. }

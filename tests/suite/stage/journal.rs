@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use moorline::{Event, Handle, Recovery};
+use moorline::{Event, Handle, Recovery, event};
 
 use super::Stage;
 
@@ -20,6 +20,25 @@ impl Journal {
                 pen.write(word(&event));
             }
         });
+        journal
+    }
+
+    /// Writes down what happens to the connection, and leaves the messages to `next_message`.
+    pub(crate) fn of_losses(connection: &Handle) -> Self {
+        let journal = Self::default();
+        let pen = || {
+            let pen = journal.clone();
+            move |event: Event| pen.write(word(&event))
+        };
+        let (connecting, connect, end) = (pen(), pen(), pen());
+        let (reconnect, recovery, missed, error) = (pen(), pen(), pen(), pen());
+        connection.on(event::Connecting, move |()| connecting(Event::Connecting));
+        connection.on(event::Connect, move |connected| connect(Event::Connect(connected)));
+        connection.on(event::Disconnect, move |why| end(Event::Disconnect(why)));
+        connection.on(event::Reconnect, move |attempts| reconnect(Event::Reconnect(attempts)));
+        connection.on(event::Recovery, move |what| recovery(Event::Recovery(what)));
+        connection.on(event::Missed, move |count| missed(Event::Missed(count)));
+        connection.on(event::Error, move |what| error(Event::Error(what)));
         journal
     }
 
