@@ -23,7 +23,7 @@ use crate::error::panic_text;
 use crate::sending::About;
 use crate::shared::{Command, Shared};
 use crate::sync::{WaitList, lock, wait_for};
-use crate::{Handle, RequestError, SendError};
+use crate::{Handle, RequestError, SendError, Status};
 
 /// How long an answer is waited for by default: as long as a person waits.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -99,6 +99,10 @@ impl Requests {
         while self.waiting_since() + after <= now {
             self.unanswered.extend(self.waiting.pop_front());
         }
+    }
+
+    pub(crate) const fn has_unanswered(&self) -> bool {
+        !self.unanswered.is_empty()
     }
 
     pub(crate) fn take_unanswered(&mut self) -> (Vec<u64>, Vec<Item>) {
@@ -332,8 +336,16 @@ async fn answer(shared: Arc<Shared>, handler: Handler, id: u64, item: Item) {
         answer.map_err(|message| ErrorPacket { code: "failed".to_owned(), message, details: None });
     if let Some(outgoing) = response(&shared, Response { id, result }) {
         let handle = Handle::new(shared);
-        // Whoever asked is gone for good, or will not hear that the answer was too large.
-        let _sent = handle.send_encoded(outgoing).await;
+        let sent = handle.send_encoded(outgoing.clone()).await;
+        // An answer waits for the session's next link also where messages do not.
+        if matches!(sent, Err(SendError::NotConnected)) {
+            let mut state = lock(&handle.shared.state);
+            if state.status == Status::Connecting {
+                let waker = state.command(Command::Send(outgoing));
+                drop(state);
+                waker.into_iter().for_each(Waker::wake);
+            }
+        }
     }
 }
 

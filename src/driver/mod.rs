@@ -334,9 +334,10 @@ impl<R: Role> Driver<R> {
             dropped = delivery.expire(self.now, config, &mut self.wakes);
         }
         let taken = delivery.report_taken(waits);
+        let unanswered = delivery.requests.has_unanswered();
         drop(delivery);
-        if !dropped.is_empty() {
-            drop(dropped);
+        drop(dropped);
+        if unanswered {
             self.refuse_requests();
         }
         if let Some(taken) = taken {
@@ -452,7 +453,6 @@ impl<R: Role> Driver<R> {
         }
         // What is dropped is user code, and comes after the lock.
         drop(delivery);
-        self.refuse_requests();
     }
 
     /// Answers what nobody here answers.

@@ -331,7 +331,8 @@ async fn converse(stage: &Virtual, server: &Server, connection: &Connection, gue
     let all = COUNT as u64;
     stage
         .until("all is acknowledged", || {
-            connection.stats().counts.acknowledged == all && guest.stats().counts.acknowledged == all
+            connection.stats().counts.acknowledged == all
+                && guest.stats().counts.acknowledged == all
         })
         .await;
     assert_eq!(server.count(), 1);

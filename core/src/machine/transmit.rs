@@ -24,6 +24,8 @@ pub(super) struct Control {
     pub(super) ping: Option<u64>,
     /// So many messages without a number were dropped for want of room, and the peer does not know.
     pub(super) lagged: u64,
+    /// The last batch had messages in it.
+    pub(super) messages: bool,
     /// An acknowledgement goes out even if no message does.
     pub(super) ack: bool,
 }
@@ -31,7 +33,9 @@ pub(super) struct Control {
 impl Machine {
     pub(super) fn written(&mut self, now: Time) {
         self.control.writable = true;
-        self.progress(now);
+        if std::mem::take(&mut self.control.messages) {
+            self.progress(now);
+        }
     }
 
     /// Makes the next batch, if the link takes one and there is something to send.
@@ -53,6 +57,7 @@ impl Machine {
             self.push_packet(Packet::Lagged(count));
         }
         let messages = self.push_messages(now);
+        self.control.messages = messages;
         let closes = self.may_say_close();
         if self.inbound.owes() && (messages || closes || self.control.ack) {
             let Ack { numbered, unnumbered } = self.inbound.acknowledge();

@@ -1,0 +1,141 @@
+//! A slow reader harms nobody else, holds a bounded share, and is told what it misses (R47).
+
+use moorline::{Class, Message, Recovery, event};
+
+use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
+
+behaviours![
+    r47_a_broadcast_that_finds_no_room_is_told_as_a_gap_at_its_place,
+    r47_what_has_no_number_goes_first_and_is_counted,
+    r47_a_stopped_reader_holds_no_more_than_its_queue,
+    r47_a_reader_that_makes_no_progress_is_cut_and_may_come_back,
+    r47_a_reader_that_makes_progress_is_not_cut,
+    r47_a_direct_send_waits_and_loses_nothing,
+];
+
+const RETENTION: std::time::Duration = SECOND.saturating_mul(120);
+
+/// 1,000 bytes that begin with that number.
+fn numbered(n: u64) -> Message {
+    Message::from([n.to_be_bytes().as_slice(), &[0; 992]].concat())
+}
+
+fn number(message: &Message) -> u64 {
+    u64::from_be_bytes(message.bytes()[..8].try_into().unwrap())
+}
+
+async fn small(stage: &Stage) -> Pair {
+    let server = stage.server().retention(RETENTION).queue(10_000);
+    stage.pair_of(server, stage.client().window(10_000)).await
+}
+
+async fn r47_a_broadcast_that_finds_no_room_is_told_as_a_gap_at_its_place(stage: Stage) {
+    let Pair { server, connection, guest } = small(&stage).await;
+    let gaps = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let own = gaps.clone();
+    connection.on(event::Recovery, move |told| own.lock().unwrap().push(told));
+    let mut sent = Vec::new();
+    for n in 0..100 {
+        if server.emit(numbered(n)).unwrap().sent == 1 {
+            sent.push(n);
+        }
+        stage.sleep(SECOND / 100).await;
+    }
+    assert!((10..40).contains(&sent.len()), "{} found room", sent.len());
+    assert_eq!(guest.stats().counts.lost, 100 - sent.len() as u64);
+    for n in &sent {
+        assert_eq!(number(&stage.message(&connection).await), *n);
+    }
+    server.emit(numbered(1_000)).unwrap();
+    assert_eq!(number(&stage.message(&connection).await), 1_000);
+    let gaps = gaps.lock().unwrap().clone();
+    let lost: u64 = gaps
+        .iter()
+        .map(|told| match told {
+            Recovery::Gap { from, to } => to - from,
+            other => panic!("{other:?}"),
+        })
+        .sum();
+    assert_eq!(lost, 100 - sent.len() as u64, "{gaps:?}");
+    stage.until("all counts", || guest.stats().counts.acknowledged == 101).await;
+}
+
+async fn r47_what_has_no_number_goes_first_and_is_counted(stage: Stage) {
+    let Pair { server, connection, .. } = small(&stage).await;
+    let journal = Journal::of_losses(&connection);
+    for n in 0..100 {
+        server.emit(numbered(n).class(Class::AtMostOnce)).unwrap();
+        stage.sleep(SECOND / 100).await;
+    }
+    let mut came = Vec::new();
+    // The newest is there, whatever went for it.
+    while came.last() != Some(&99) {
+        came.push(number(&stage.message(&connection).await));
+    }
+    assert!(came.is_sorted(), "{came:?}");
+    stage.until("it is told", || journal.words().iter().any(|w| w.starts_with("missed"))).await;
+    let missed = || -> usize {
+        let count = |word: &String| word.strip_prefix("missed ")?.parse::<usize>().ok();
+        journal.words().iter().filter_map(count).sum()
+    };
+    stage.until("all is told", || missed() == 100 - came.len()).await;
+}
+
+async fn r47_a_stopped_reader_holds_no_more_than_its_queue(stage: Stage) {
+    let Pair { server, connection, guest } = small(&stage).await;
+    let reader = stage.client().connect().await;
+    for n in 0..200 {
+        server.emit(numbered(n)).unwrap();
+        assert_eq!(number(&stage.message(&reader).await), n, "the other one reads on");
+        let counts = guest.stats().counts;
+        assert!(guest.stats().queued <= 10_000 && counts.retained <= 10_000, "{counts:?}");
+    }
+    drop(connection);
+}
+
+async fn r47_a_reader_that_makes_no_progress_is_cut_and_may_come_back(stage: Stage) {
+    let server = stage.server().retention(RETENTION).queue(10_000).stalled_after(20 * SECOND);
+    let client = stage.client().window(10_000).unheard_after(10 * A_MINUTE);
+    let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+    let (journal, at_server) = (Journal::of_losses(&connection), Journal::of_losses(&guest));
+    for n in 0..15 {
+        assert_eq!(server.emit(numbered(n)).unwrap().sent, 1);
+        stage.sleep(SECOND / 100).await;
+    }
+    stage.reads(&at_server, "error Peer slow_consumer").await;
+    stage.reads(&journal, "recovered").await;
+    for n in 0..15 {
+        assert_eq!(number(&stage.message(&connection).await), n);
+    }
+}
+
+async fn r47_a_reader_that_makes_progress_is_not_cut(stage: Stage) {
+    let server = stage.server().retention(RETENTION).queue(100_000).stalled_after(20 * SECOND);
+    let client = stage.client().window(10_000);
+    let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+    let at_server = Journal::of_losses(&guest);
+    for n in 0..40 {
+        server.emit(numbered(n)).unwrap();
+    }
+    // A quarter of the window at a time, and twice the limit in all.
+    for n in 0..40 {
+        assert_eq!(number(&stage.message(&connection).await), n);
+        stage.sleep(SECOND).await;
+    }
+    assert_eq!(at_server.words(), Vec::<String>::new());
+}
+
+async fn r47_a_direct_send_waits_and_loses_nothing(stage: Stage) {
+    let Pair { connection, guest, .. } = small(&stage).await;
+    let sender = guest.clone();
+    stage.spawn(async move {
+        for n in 0..100 {
+            sender.send(numbered(n)).await.unwrap();
+        }
+    });
+    stage.sleep(A_MINUTE / 4).await;
+    for n in 0..100 {
+        assert_eq!(number(&stage.message(&connection).await), n);
+    }
+    assert_eq!(guest.stats().counts.lost, 0);
+}
