@@ -101,7 +101,7 @@ impl Requests {
         }
     }
 
-    pub(crate) const fn has_unanswered(&self) -> bool {
+    pub(crate) fn has_unanswered(&self) -> bool {
         !self.unanswered.is_empty()
     }
 

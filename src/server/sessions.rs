@@ -10,7 +10,6 @@ use std::time::Duration;
 use moorline_core::machine::Refusal;
 use moorline_core::wire::{Close, Resume, Secret, SessionGrant};
 use moorline_core::{Runtime, close_code};
-use sha2::{Digest, Sha256};
 
 use super::run::command;
 use crate::shared::{Command, Shared};
@@ -139,10 +138,10 @@ impl Sessions {
         resume: &Resume,
         client: &ClientSide,
     ) -> Result<Option<Arc<Shared>>, Refusal> {
-        let secret = Secret16(hashed(resume.secret));
+        let secret = Proof(hashed(resume.secret));
         let mut state = lock(&self.state);
         let Some(session) = state.all.get_mut(&resume.session) else { return Ok(None) };
-        if secret != Secret16(session.secret) {
+        if secret != Proof(session.secret) {
             return refused("session_forged", "the secret is not that of the session");
         }
         if session.client.identity != client.identity {
@@ -164,13 +163,13 @@ fn refused<T>(code: &'static str, message: &str) -> Result<T, Refusal> {
 }
 
 fn hashed(secret: Secret) -> [u8; 32] {
-    Sha256::digest(secret.0).into()
+    hmac_sha256::Hash::hash(&secret.0)
 }
 
 /// A hash of a secret, compared in the same time whatever differs.
-struct Secret16([u8; 32]);
+struct Proof([u8; 32]);
 
-impl PartialEq for Secret16 {
+impl PartialEq for Proof {
     fn eq(&self, other: &Self) -> bool {
         self.0.iter().zip(other.0).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
     }

@@ -74,7 +74,7 @@ async fn a_resume_gives_the_session_back(stage: Stage) {
     let (mut new, answer) = hello(&stage, 2, resume(&session, 1)).await;
     assert_eq!(ready(answer).recovery, Recovery::Recovered { received: 0 });
     assert_eq!(message(&mut new).await, "two");
-    assert!(matches!(old.farewell().await.link, None));
+    assert!(old.farewell().await.link.is_none());
     assert_eq!(server.count(), 1);
 }
 

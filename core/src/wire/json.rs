@@ -266,8 +266,7 @@ fn write_message(kind: &str, id: Option<u64>, message: &Message) -> Result<Vec<u
 }
 
 /// The bytes around a message's values: so much that its buffer never grows.
-const MESSAGE_MEMBERS: usize =
-    r#","channel":,"event":,"class":"at_most_once","binary":""}"#.len();
+const MESSAGE_MEMBERS: usize = r#","channel":,"event":,"class":"at_most_once","binary":""}"#.len();
 
 /// The bytes of a request's or a response's id.
 const ID_MEMBER: usize = r#","id":9007199254740991"#.len();

@@ -31,7 +31,7 @@ fn build(codec: impl Codec) -> Server {
     let acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current()).unwrap();
     Server::builder()
         // The closes that are resets would each keep their session for a while.
-        .retention(std::time::Duration::ZERO)
+        .retention(Duration::ZERO)
         .acceptor(acceptor)
         .runtime(Tokio::current())
         .codec(codec)
