@@ -265,7 +265,8 @@ impl State {
 
     /// Takes a message of a broadcast in, which never waits; who to wake. What finds no room is told to the
     /// other end, and `false` here.
-    pub(crate) fn broadcast(&mut self, outgoing: Outgoing) -> (bool, Option<Waker>) {
+    pub(crate) fn broadcast(&mut self, mut outgoing: Outgoing) -> (bool, Option<Waker>) {
+        outgoing.broadcast = true;
         let numbered = outgoing.class == Class::AtLeastOnce;
         let latest = outgoing.key.is_some();
         let size = cost(&outgoing.frame);

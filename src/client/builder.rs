@@ -119,11 +119,6 @@ pub struct ClientSettings<T: Transport> {
         )
     )]
     buffer: Buffer,
-    #[builder(default = Config::STALLED_AFTER, setter(
-        doc = "How long the server may take nothing while messages wait for it, before the link is dropped; zero is \
-               for ever. Default: 60 s."
-    ))]
-    stalled_after: Duration,
     #[builder(default = Config::UNHEARD_AFTER, setter(
         doc = "How long a message waits for somebody to listen. Default: 30 s."
     ))]
@@ -156,7 +151,6 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.max_frame = settings.max_frame;
         config.unheard_after = settings.unheard_after;
         config.buffer = settings.buffer;
-        config.stalled_after = settings.stalled_after;
         config.room = settings.room;
         config.query = settings.query;
         let mut request = ConnectRequest::default();

@@ -114,8 +114,8 @@ pub struct ServerSettings<A: Acceptor> {
     )]
     buffer: Buffer,
     #[builder(default = Config::STALLED_AFTER, setter(
-        doc = "How long a client may take nothing while messages wait for it, before its link is dropped; zero is for \
-               ever. Default: 60 s."
+        doc = "How long a client, for which a broadcast found no room, may take nothing before its link is dropped; \
+               zero is for ever. Default: 60 s."
     ))]
     stalled_after: Duration,
     #[builder(default = Config::UNHEARD_AFTER, setter(

@@ -8,6 +8,7 @@ mod faults;
 mod fuzz;
 mod interop;
 mod report;
+mod simulate;
 mod test;
 mod trial;
 
@@ -22,6 +23,8 @@ usage: cargo xtask <task>
            peers whose name has that in it
   bench    measures: `bench memory`, `bench websocket`
   faults   plants faults into the session machine and checks that its tests notice each
+  simulate plays hours of faults in virtual time, checked against a model: simulate [--seeds N] [--hours H] [--from SEED]
+           [--mutation NAME]; a mutation plants a mistake, which has to be found
   trial    plays the long trials on real sockets: a minute of faults, 10,000 connections that come and go
   fuzz     runs the fuzz targets, or one: cargo xtask fuzz [--runs N] [TARGET]; needs cargo-fuzz";
 
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
         ["bench", what @ ..] => bench::run(what),
         ["faults"] => faults::run(),
         ["trial"] => trial::run(),
+        ["simulate", "mutations"] => simulate::mutations(),
+        ["simulate", rest @ ..] => simulate::run(rest),
         ["fuzz", rest @ ..] => fuzz::run(rest),
         _ => Err(USAGE.to_owned()),
     };

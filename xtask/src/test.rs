@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, with Rust alone.
 
 use crate::report::Report;
-use crate::{cargo, faults};
+use crate::{cargo, faults, simulate};
 
 /// Every target of every member that has tests, and the examples in documentation.
 const ALL: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
@@ -21,6 +21,10 @@ pub(crate) fn run() -> Result<(), String> {
     report.step("planted faults", || {
         faults::run()?;
         Ok("each was noticed".into())
+    });
+    report.step("planted mistakes", || {
+        simulate::mutations()?;
+        Ok("the campaign found each".into())
     });
     report.finish()
 }

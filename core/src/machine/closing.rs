@@ -242,7 +242,7 @@ impl Machine {
         if self.side == Side::Client {
             self.id = None;
         }
-        self.waiting_since = None;
+        self.stalls_since = None;
         if self.pulse.is_awaited() {
             self.outputs.push_back(Output::RoundTrip(None));
         }

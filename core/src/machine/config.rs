@@ -36,7 +36,8 @@ pub struct Config {
     pub retention: Duration,
     /// What becomes of messages that are sent while the connection is lost.
     pub buffer: Buffer,
-    /// How long the peer may take nothing while messages wait for it, before its link is dropped; zero is for ever.
+    /// How long a peer, for which a broadcast found no room, may take nothing before its link is dropped; zero is
+    /// for ever. Direct sends wait for it as long as it lives.
     pub stalled_after: Duration,
     /// How long a message waits for somebody to listen.
     pub unheard_after: Duration,

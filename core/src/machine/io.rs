@@ -112,19 +112,37 @@ pub struct Outgoing {
     pub class: Class,
     /// By which its outcome is told: each message of a connection has a higher one than the one before.
     pub ticket: u64,
-    /// When it is too old to go out.
+    /// When it is too old to go out, at first or again.
     pub expires: Time,
+    /// Until when it may wait for a connection that is lost.
+    pub waits_until: Time,
     /// A newer message of the same key takes its place in the queue.
     pub key: Option<u64>,
+    /// It was sent to many: nobody holds a receipt, so where a numbered one is dropped its reader is told.
+    pub broadcast: bool,
     /// Where there is no room for it, older messages without a number are dropped for it.
     pub pushes_out: bool,
 }
 
 impl Outgoing {
+    /// When it is to be dropped from the queue.
+    pub(super) fn end(&self) -> Time {
+        self.expires.min(self.waits_until)
+    }
+
     /// A message without a ticket, that never is too old.
     #[must_use]
     pub const fn new(frame: Frame, class: Class) -> Self {
-        Self { frame, class, ticket: 0, expires: Time::MAX, key: None, pushes_out: false }
+        Self {
+            frame,
+            class,
+            ticket: 0,
+            expires: Time::MAX,
+            waits_until: Time::MAX,
+            key: None,
+            broadcast: false,
+            pushes_out: false,
+        }
     }
 }
 

@@ -93,8 +93,8 @@ pub struct Machine {
     pulse: Pulse,
     /// The session that goes on after a loss, if the server keeps one.
     session: Option<SessionGrant>,
-    /// Since when messages have waited for the peer without any progress.
-    waiting_since: Option<Time>,
+    /// Since when the peer, for which there was no room any more, has made no progress.
+    stalls_since: Option<Time>,
     recoveries: u64,
     gaps: u64,
 }
@@ -188,7 +188,7 @@ impl Machine {
             inbound: Inbound::new(config.window),
             pulse,
             session: None,
-            waiting_since: None,
+            stalls_since: None,
             recoveries: 0,
             gaps: 0,
             config,
@@ -202,7 +202,7 @@ impl Machine {
             Input::Connect => self.connect(now),
             Input::Disconnect(close) => self.disconnect(now, close),
             Input::Send(outgoing) => self.send(now, outgoing),
-            Input::Lost(count) => self.lose(count),
+            Input::Lost(count) => self.lose(now, count),
             Input::Lagged(count) => self.control.lagged += count,
             Input::Cancel(ticket) => self.outbound.cancel(ticket),
             Input::Taken(taken) => self.taken(now, taken),

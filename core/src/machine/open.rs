@@ -31,7 +31,7 @@ impl Machine {
         if !self.can_ping() {
             self.pulse.switch_off();
         }
-        self.waiting_since = (!self.outbound.is_empty()).then_some(now);
+        self.stalls_since = None;
         self.state = State::Open;
         self.outputs.push_back(Output::Opened(resumed));
     }

@@ -158,7 +158,7 @@ impl Outbound {
                 return self.outcomes.settle(outgoing.ticket, Outcome::Dropped(Dropped::NoRoom));
             }
         }
-        self.note_expiry(outgoing.expires);
+        self.note_expiry(outgoing.end());
         self.queued += cost;
         self.waiting += 1;
         self.queue.push_back(Queued::Message(outgoing));
@@ -199,11 +199,10 @@ impl Outbound {
     }
 
     /// A newer message takes the place of the one of that key.
-    pub(super) fn replace(&mut self, key: u64) -> bool {
+    pub(super) fn replace(&mut self, key: u64) {
         let same = |queued: &Queued| matches!(queued, Queued::Message(old) if old.key == Some(key));
-        let Some(at) = self.queue.iter().rposition(same) else { return false };
-        self.remove(at, Outcome::Dropped(Dropped::Replaced));
-        true
+        let Some(at) = self.queue.iter().rposition(same) else { return };
+        self.take_out(at, Outcome::Dropped(Dropped::Replaced));
     }
 
     /// Takes back a message that has not been handed to the link.
@@ -215,9 +214,40 @@ impl Outbound {
     }
 
     fn remove(&mut self, at: usize, outcome: Outcome) {
-        if let Some(Queued::Message(message)) = self.queue.remove(at) {
-            self.forget_queued(&message);
-            self.outcomes.settle(message.ticket, outcome);
+        if let Some(message) = self.take_out(at, outcome) {
+            self.lose_at(at, &message);
+        }
+    }
+
+    /// Drops a message that is too old: as its sender wants it, or because it has waited too long.
+    fn expire_at(&mut self, at: usize, now: Time) {
+        if let Some(message) = self.take_out(at, Outcome::Expired) {
+            if message.expires > now {
+                self.lose_at(at, &message);
+            }
+        }
+    }
+
+    fn take_out(&mut self, at: usize, outcome: Outcome) -> Option<Outgoing> {
+        let Some(Queued::Message(message)) = self.queue.remove(at) else { return None };
+        self.queued -= cost(&message.frame);
+        self.waiting -= 1;
+        self.outcomes.settle(message.ticket, outcome);
+        Some(message)
+    }
+
+    /// A message was dropped there. Of a numbered broadcast its reader is told at that place.
+    fn lose_at(&mut self, at: usize, message: &Outgoing) {
+        if !message.broadcast || message.class != Class::AtLeastOnce {
+            return;
+        }
+        self.counts.lost += 1;
+        if let Some(Queued::Lost(lost)) = at.checked_sub(1).and_then(|at| self.queue.get_mut(at)) {
+            *lost += 1;
+        } else if let Some(Queued::Lost(lost)) = self.queue.get_mut(at) {
+            *lost += 1;
+        } else {
+            self.queue.insert(at, Queued::Lost(1));
         }
     }
 
@@ -242,9 +272,7 @@ impl Outbound {
                         return Some(Next::Gap(count));
                     }
                 }
-                Queued::Message(message) if message.expires <= now => {
-                    self.remove(0, Outcome::Expired);
-                }
+                Queued::Message(message) if message.end() <= now => self.expire_at(0, now),
                 Queued::Message(message) => {
                     let cost = cost(&message.frame);
                     self.take_window(cost)?;
@@ -375,8 +403,8 @@ impl Outbound {
                     self.outcomes.settle(message.ticket, Outcome::Dropped(Dropped::Disconnected));
                     continue;
                 }
-                message.expires = message.expires.min(limit);
-                self.note_expiry(message.expires);
+                message.waits_until = message.waits_until.min(limit);
+                self.note_expiry(message.end());
             }
             self.queue.push_back(queued);
         }
@@ -439,12 +467,11 @@ impl Outbound {
         let mut at = 0;
         while let Some(queued) = self.queue.get(at) {
             match queued {
-                Queued::Message(message) if message.expires <= now => {
-                    self.remove(at, Outcome::Expired);
-                }
+                // What it leaves in its place, if anything, is passed over next.
+                Queued::Message(message) if message.end() <= now => self.expire_at(at, now),
                 Queued::Message(message) => {
-                    let expires = message.expires;
-                    self.note_expiry(expires);
+                    let end = message.end();
+                    self.note_expiry(end);
                     at += 1;
                 }
                 Queued::Lost(_) => at += 1,

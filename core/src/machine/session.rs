@@ -3,6 +3,7 @@
 use super::closing::Ending;
 use super::outcome::{Dropped, Outcome};
 use super::{Machine, Outgoing, Output, Overflow, PeerLimits, Return, State};
+use crate::Class;
 use crate::reason::close_code;
 use crate::wire::{Close, ErrorPacket, Packet, Ready, VERSION, cost};
 use crate::{CloseFrame, Connected, ErrorEvent, Event, Origin, Reason, Recovery, Side, Time, wire};
@@ -105,7 +106,6 @@ impl Machine {
                 let dropped = self.outbound.counts.volatile_dropped;
                 self.outbound.push(outgoing, true);
                 self.control.lagged += self.outbound.counts.volatile_dropped - dropped;
-                self.waiting_since.get_or_insert(now);
             }
             // It may have been accepted before the loss was known.
             State::Connecting { .. }
@@ -114,7 +114,7 @@ impl Machine {
             | State::Waiting { .. }
                 if self.buffers() || self.session.is_some() =>
             {
-                outgoing.expires = outgoing.expires.min(now + self.config.buffer.age);
+                outgoing.waits_until = now + self.config.buffer.age;
                 self.buffer(outgoing);
             }
             State::Closed
@@ -145,7 +145,11 @@ impl Machine {
             || self.outbound.queued() + cost(&outgoing.frame) > buffer.bytes;
         if full && buffer.overflow == Overflow::DropNewest && self.outbound.waiting() > 0 {
             let dropped = Outcome::Dropped(Dropped::NoRoom);
-            return self.outbound.outcomes.settle(outgoing.ticket, dropped);
+            self.outbound.outcomes.settle(outgoing.ticket, dropped);
+            if outgoing.broadcast && outgoing.class == Class::AtLeastOnce {
+                self.outbound.lose(1);
+            }
+            return;
         }
         self.outbound.push(outgoing, false);
         if full && buffer.overflow == Overflow::DropOldest {
@@ -154,15 +158,17 @@ impl Machine {
     }
 
     /// A broadcast found no room here.
-    pub(super) fn lose(&mut self, count: u64) {
+    pub(super) fn lose(&mut self, now: Time, count: u64) {
         match &self.state {
             State::Closed => {}
             State::Connecting { .. }
             | State::Greeting { .. }
             | State::Authenticating { .. }
-            | State::Open
-            | State::Closing(_)
             | State::Waiting { .. } => self.outbound.lose(count),
+            State::Open | State::Closing(_) => {
+                self.outbound.lose(count);
+                self.stalls_since.get_or_insert(now);
+            }
         }
     }
 
@@ -176,18 +182,19 @@ impl Machine {
 
     /// The peer has taken something.
     pub(super) fn progress(&mut self, now: Time) {
-        self.waiting_since = self.waiting_since.map(|_| now);
+        self.stalls_since = self.stalls_since.map(|_| now);
     }
 
     pub(super) fn stall_deadline(&self) -> Time {
         let limit = self.config.stalled_after;
-        match self.waiting_since {
+        match self.stalls_since {
             Some(since) if !limit.is_zero() => since + limit,
             _ => Time::MAX,
         }
     }
 
-    /// Messages wait for a peer that takes none. What it would do with a close is what it does with them.
+    /// The peer has lost messages for want of room, and takes none of those that wait. What it would do with a
+    /// close is what it does with them.
     pub(super) fn peer_stalled(&mut self, now: Time) {
         let limit = self.config.stalled_after;
         let message = format!("the other end has taken nothing for {limit:?}, and messages wait");

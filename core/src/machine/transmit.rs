@@ -105,7 +105,7 @@ impl Machine {
             }
         }
         if self.outbound.is_empty() {
-            self.waiting_since = None;
+            self.stalls_since = None;
         }
         frames > 0
     }

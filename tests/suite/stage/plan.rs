@@ -50,7 +50,6 @@ pub(crate) struct ClientPlan {
     max_frame: usize,
     unheard_after: Duration,
     buffer: Buffer,
-    stalled_after: Duration,
     seed: u64,
 }
 
@@ -75,7 +74,6 @@ impl ClientPlan {
             max_frame: ConnectRequest::MAX_FRAME,
             unheard_after: Config::UNHEARD_AFTER,
             buffer: Buffer::off(),
-            stalled_after: Config::STALLED_AFTER,
             seed: stage.runtime().random() as u64,
             stage: stage.clone(),
         }
@@ -93,8 +91,7 @@ impl ClientPlan {
         max_frame: usize,
         unheard_after: Duration,
         buffer: Buffer,
-        stalled_after: Duration,
-        seed: u64,
+            seed: u64,
     }
 
     pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
@@ -137,7 +134,6 @@ impl ClientPlan {
             .max_frame(self.max_frame)
             .unheard_after(time(self.unheard_after))
             .buffer(scaled(&self.stage, self.buffer))
-            .stalled_after(time(self.stalled_after))
             .seed(self.seed);
         for (name, value) in self.query {
             builder = builder.query(name, value);

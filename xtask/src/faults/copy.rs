@@ -129,7 +129,8 @@ fn failed(log: &str) -> Vec<String> {
     names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
+/// Copies a file, or a folder with all that is in it.
+pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
     let at = told(from.display());
     if !from.is_dir() {
         if let Some(dir) = to.parent() {

@@ -9,6 +9,7 @@ mod planted;
 use crate::cargo;
 use std::time::Duration;
 
+pub(crate) use self::copy::copy_all;
 use self::copy::{Outcome, Workspace};
 use self::planted::{FAULTS, Fault};
 

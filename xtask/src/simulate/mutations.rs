@@ -1,0 +1,160 @@
+//! The mistakes that the campaign has to find.
+
+/// A change that breaks a promise.
+pub(super) struct Mutation {
+    pub(super) name: &'static str,
+    pub(super) edits: &'static [Edit],
+}
+
+/// What stands once in a file, named from the project's root, and what takes its place.
+pub(super) struct Edit {
+    pub(super) file: &'static str,
+    pub(super) old: &'static str,
+    pub(super) new: &'static str,
+}
+
+pub(super) const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "an acknowledgement dropped",
+        edits: &[Edit {
+            file: "core/src/machine/outbound.rs",
+            old: "self.acknowledged += fresh;",
+            new: "",
+        }],
+    },
+    Mutation {
+        name: "a replay doubled",
+        edits: &[Edit {
+            file: "core/src/machine/client.rs",
+            old: "received: self.inbound.numbers(),",
+            new: "received: self.inbound.numbers().saturating_sub(1),",
+        }],
+    },
+    Mutation {
+        name: "the window forgotten",
+        edits: &[Edit {
+            file: "core/src/machine/outbound.rs",
+            old: "if self.in_flight > 0 && self.in_flight + cost as u64 > window {",
+            new: "if window == 0 {",
+        }],
+    },
+    Mutation {
+        name: "a class numbered on one end only",
+        edits: &[Edit {
+            file: "core/src/wire/mod.rs",
+            old: "Packet::Message(message) => matches!(message.class, Class::AtLeastOnce),",
+            new: "Packet::Message(message) => !matches!(message.class, Class::Volatile),",
+        }],
+    },
+    Mutation {
+        name: "an old attempt accepted",
+        edits: &[Edit {
+            file: "src/server/sessions.rs",
+            old: "if client.attempt <= session.client.attempt {",
+            new: "if client.attempt == 0 {",
+        }],
+    },
+    Mutation {
+        name: "unread frames of the old link delivered",
+        edits: &[
+            Edit {
+                file: "src/driver/mod.rs",
+                old: "    link: Option<Link>,
+",
+                new: "    link: Option<Link>,
+    old: Option<Link>,
+",
+            },
+            Edit {
+                file: "src/driver/mod.rs",
+                old: "            link: None,
+",
+                new: "            link: None,
+            old: None,
+",
+            },
+            Edit {
+                file: "src/driver/mod.rs",
+                old: "    fn drop_link(&mut self) {
+        self.link = None;
+",
+                new: "    fn drop_link(&mut self) {
+        self.old = self.link.take();
+",
+            },
+            Edit {
+                file: "src/driver/mod.rs",
+                old: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+",
+                new: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+        while let Some(Poll::Ready(Some(Ok(incoming)))) =
+            self.old.as_mut().map(|old| old.incoming.as_mut().poll_next(context))
+        {
+            if let Incoming::Frame(frame) = incoming {
+                self.tell(Input::Frame(frame));
+            }
+        }
+",
+            },
+        ],
+    },
+    Mutation {
+        name: "an offline message flushed after its age",
+        edits: &[Edit {
+            file: "core/src/machine/session.rs",
+            old: "outgoing.waits_until = now + self.config.buffer.age;",
+            new: "",
+        }],
+    },
+    Mutation {
+        name: "a gap not told",
+        edits: &[Edit {
+            file: "core/src/machine/transmit.rs",
+            old: "Next::Gap(count) => self.push_packet(Packet::Gap(count)),",
+            new: "Next::Gap(count) => self.push_packet(Packet::Skip(count)),",
+        }],
+    },
+    Mutation {
+        name: "a skip not counted",
+        edits: &[Edit {
+            file: "core/src/machine/open.rs",
+            old: "Packet::Skip(count) => self.inbound.skip(now, count),",
+            new: "Packet::Skip(_) => {}",
+        }],
+    },
+    Mutation {
+        name: "what is new before the replay",
+        edits: &[Edit {
+            file: "core/src/machine/outbound.rs",
+            old: "if self.sent < self.retained.len() {
+            return self.replay(now);
+        }",
+            new: "if self.sent < self.retained.len() && self.queue.is_empty() {
+            return self.replay(now);
+        }",
+        }],
+    },
+    Mutation {
+        name: "at most once sent again",
+        edits: &[Edit {
+            file: "core/src/machine/outbound.rs",
+            old: "Class::Volatile | Class::AtMostOnce => self.unnumbered.costs.push_back(cost),",
+            new: "Class::Volatile | Class::AtMostOnce => {
+                    self.unnumbered.costs.push_back(cost);
+                    self.queued += cost;
+                    self.waiting += 1;
+                    let again = Outgoing::new(frame.clone(), class);
+                    self.queue.push_back(Queued::Message(again));
+                    return frame;
+                }",
+        }],
+    },
+    Mutation {
+        name: "a session that is forgotten and called recovered",
+        edits: &[Edit {
+            file: "core/src/machine/session.rs",
+            old: "recovery: wire::Recovery::Recovered { received: self.inbound.numbers() },",
+            new: "recovery: wire::Recovery::Recovered { received: 0 },",
+        }],
+    },
+];
