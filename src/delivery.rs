@@ -259,6 +259,13 @@ impl Delivery {
         self.count_taken(&item);
     }
 
+    /// Gives memory back after a burst.
+    pub(crate) fn shrink(&mut self) {
+        if self.inbox.is_empty() {
+            self.inbox.shrink_to(4);
+        }
+    }
+
     /// Requests that nobody here answers, to be refused.
     pub(crate) fn take_unanswered(&mut self) -> Vec<u64> {
         let (ids, items) = self.requests.take_unanswered();
@@ -369,17 +376,14 @@ impl Delivery {
 
     /// The next message of the inbox, and whether to wake the driver; `None` inside when there will be
     /// none until the connection is connected again.
-    pub(crate) fn next_message(&mut self) -> Option<(Option<Message>, bool)> {
+    pub(crate) fn next_message(&mut self, wake_driver: &mut bool) -> Option<Option<Message>> {
         self.has_reader = true;
         match self.inbox.pop_front() {
             Some(item) => {
-                if self.inbox.is_empty() {
-                    self.inbox.shrink_to(4);
-                }
-                let wake = self.count_taken(&item);
-                Some((Some(item.message), wake))
+                *wake_driver = self.count_taken(&item);
+                Some(Some(item.message))
             }
-            None => (self.ended || self.status == Status::Closed).then_some((None, false)),
+            None => (self.ended || self.status == Status::Closed).then_some(None),
         }
     }
 

@@ -1,9 +1,9 @@
 //! What both ends of a connection can do.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::task::Waker;
+use std::task::{Poll, Waker, ready};
 use std::time::Duration;
 
 use bytestring::ByteString;
@@ -17,9 +17,10 @@ use serde::de::DeserializeOwned;
 use crate::event::{self, EventKind, Kind};
 use crate::listeners::{self, Callback, Outcome, Token};
 use crate::sending::About;
-use crate::shared::{Command, Shared};
+use crate::delivery::Delivery;
+use crate::shared::{Command, Shared, State};
 use crate::streams::{Events, Messages, Statuses};
-use crate::sync::{lock, wait_until};
+use crate::sync::{Place, lock, wait_until};
 use crate::{Event, Message, PingError, Receipt, SendError, Stats, Status};
 
 /// What both ends of a connection can do: send, listen, look.
@@ -94,8 +95,7 @@ impl Handle {
         message: impl Into<Message>,
     ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
         // Encoded here and not in the future, which then need not carry the message.
-        let outgoing = self.encode(message.into());
-        async move { self.send_encoded(outgoing?).await }
+        self.enqueue(self.encode(message.into()))
     }
 
     /// Sends a value as JSON on a channel; see [`send`](Self::send).
@@ -132,13 +132,27 @@ impl Handle {
     }
 
     pub(crate) async fn send_encoded(&self, outgoing: Outgoing) -> Result<Receipt<'_>, SendError> {
-        let numbered = self.is_numbered(&outgoing);
-        let mut outgoing = Some(outgoing);
-        let state = &self.shared.state;
-        let sent = wait_until(state, |state| &mut state.room, |state| state.send(&mut outgoing));
-        let (ticket, waker) = sent.await?;
-        wake(waker);
-        Ok(Receipt::new(&self.shared, ticket, numbered))
+        self.enqueue(Ok(outgoing)).await
+    }
+
+    /// By hand and not an `async fn`: a message is moved once less with each layer that there is not.
+    fn enqueue(
+        &self,
+        outgoing: Result<Outgoing, SendError>,
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
+        let numbered = outgoing.as_ref().is_ok_and(|outgoing| self.is_numbered(outgoing));
+        let mut outgoing = outgoing.map(Some);
+        let mut place = Place::in_line(&self.shared.state, |state: &mut State| &mut state.room);
+        poll_fn(move |context| {
+            let outgoing = match &mut outgoing {
+                Ok(outgoing) => outgoing,
+                Err(error) => return Poll::Ready(Err(error.clone())),
+            };
+            let sent = ready!(place.poll(context, |state| state.send(outgoing)));
+            let (ticket, waker) = sent?;
+            wake(waker);
+            Poll::Ready(Ok(Receipt::new(&self.shared, ticket, numbered)))
+        })
     }
 
     /// Sends what a broadcast has encoded, without waiting. Whether there was room.
@@ -166,18 +180,17 @@ impl Handle {
     /// # Cancel safety
     ///
     /// Dropped before it is ready, no message is lost.
-    pub async fn next_message(&self) -> Option<Message> {
-        let delivery = &self.shared.delivery;
-        let next = wait_until(
-            delivery,
-            |delivery| &mut delivery.readers,
-            |delivery| delivery.next_message(),
-        );
-        let (message, wake_driver) = next.await;
-        if wake_driver {
-            self.shared.wake_driver();
-        }
-        message
+    pub fn next_message(&self) -> impl Future<Output = Option<Message>> + Send {
+        let mut place =
+            Place::in_line(&self.shared.delivery, |delivery: &mut Delivery| &mut delivery.readers);
+        poll_fn(move |context| {
+            let mut wake_driver = false;
+            let next = place.poll(context, |delivery| delivery.next_message(&mut wake_driver));
+            if wake_driver {
+                self.shared.wake_driver();
+            }
+            next
+        })
     }
 
     /// All of [`next_message`](Self::next_message) as a stream. It takes a message only when it gives it out,

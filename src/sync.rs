@@ -1,8 +1,7 @@
 //! Waiting for a state behind a mutex, first come, first served.
 
 use std::collections::VecDeque;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -16,18 +15,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 pub(crate) struct WaitList {
     next_ticket: u64,
-    waiting: VecDeque<(u64, Waker)>,
+    /// Without a waker: woken already, and to look by itself.
+    waiting: VecDeque<(u64, Option<Waker>)>,
 }
 
 impl WaitList {
     /// All who wait, to be woken once the lock is released: for those of [`wait_for`].
-    pub(crate) fn all(&self) -> Vec<Waker> {
-        self.waiting.iter().map(|(_, waker)| waker.clone()).collect()
+    pub(crate) fn all(&mut self) -> Vec<Waker> {
+        self.waiting.iter_mut().filter_map(|(_, waker)| waker.take()).collect()
     }
 
     /// The first in line, to be woken once the lock is released. It passes the turn on by itself.
-    pub(crate) fn first(&self) -> Option<Waker> {
-        self.waiting.front().map(|(_, waker)| waker.clone())
+    pub(crate) fn first(&mut self) -> Option<Waker> {
+        self.waiting.front_mut().and_then(|(_, waker)| waker.take())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -36,8 +36,18 @@ impl WaitList {
 
     fn join(&mut self, waker: &Waker) -> u64 {
         self.next_ticket += 1;
-        self.waiting.push_back((self.next_ticket, waker.clone()));
+        self.waiting.push_back((self.next_ticket, Some(waker.clone())));
         self.next_ticket
+    }
+
+    /// Goes on waiting.
+    fn stay(&mut self, ticket: u64, waker: &Waker) {
+        let own = self.waiting.iter_mut().find(|(other, _)| *other == ticket);
+        match own {
+            Some((_, Some(known))) => known.clone_from(waker),
+            Some((_, woken)) => *woken = Some(waker.clone()),
+            None => {}
+        }
     }
 
     /// Leaves the line; who is first now, if that changed.
@@ -45,7 +55,8 @@ impl WaitList {
         let at = self.waiting.iter().position(|(other, _)| *other == ticket)?;
         self.waiting.remove(at);
         if self.waiting.is_empty() {
-            self.waiting.shrink_to(0);
+            // Not to nothing: who waits once will wait again.
+            self.waiting.shrink_to(4);
         }
         if at == 0 { self.first() } else { None }
     }
@@ -57,55 +68,60 @@ impl WaitList {
 /// # Cancel safety
 ///
 /// A future that is dropped leaves the line and passes its turn on.
-pub(crate) fn wait_until<S, T, L, R>(mutex: &Mutex<S>, list: L, ready: R) -> WaitUntil<'_, S, L, R>
+pub(crate) fn wait_until<S, T, L, R>(
+    mutex: &Mutex<S>,
+    list: L,
+    mut ready: R,
+) -> impl Future<Output = T>
 where
     L: Fn(&mut S) -> &mut WaitList,
-    R: FnMut(&mut S) -> Option<T> + Unpin,
+    R: FnMut(&mut S) -> Option<T>,
 {
-    WaitUntil { mutex, list, ready, ticket: None, in_line: true }
+    let mut place = Place::in_line(mutex, list);
+    poll_fn(move |context| place.poll(context, &mut ready))
 }
 
 /// [`wait_until`] without a line, for waits for different things. Whoever changes the state wakes
 /// [`WaitList::all`].
-pub(crate) fn wait_for<S, T, L, R>(mutex: &Mutex<S>, list: L, ready: R) -> WaitUntil<'_, S, L, R>
+pub(crate) fn wait_for<S, T, L, R>(
+    mutex: &Mutex<S>,
+    list: L,
+    mut ready: R,
+) -> impl Future<Output = T>
 where
     L: Fn(&mut S) -> &mut WaitList,
-    R: FnMut(&mut S) -> Option<T> + Unpin,
+    R: FnMut(&mut S) -> Option<T>,
 {
-    WaitUntil { mutex, list, ready, ticket: None, in_line: false }
+    let mut place = Place { mutex, list, ticket: None, in_line: false };
+    poll_fn(move |context| place.poll(context, &mut ready))
 }
 
-/// See [`wait_until`].
-pub(crate) struct WaitUntil<'a, S, L: Fn(&mut S) -> &mut WaitList, R> {
+/// A place in a [`WaitList`], which is left when this is dropped.
+pub(crate) struct Place<'a, S, L: Fn(&mut S) -> &mut WaitList> {
     mutex: &'a Mutex<S>,
     list: L,
-    ready: R,
     ticket: Option<u64>,
     in_line: bool,
 }
 
-impl<S, T, L, R> Future for WaitUntil<'_, S, L, R>
-where
-    L: Fn(&mut S) -> &mut WaitList + Unpin,
-    R: FnMut(&mut S) -> Option<T> + Unpin,
-{
-    type Output = T;
+impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
+    /// For what [`wait_until`] is too general for. Nobody is in the line before the first poll.
+    pub(crate) const fn in_line(mutex: &'a Mutex<S>, list: L) -> Self {
+        Self { mutex, list, ticket: None, in_line: true }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let this = &mut *self;
-        let mut state = lock(this.mutex);
-        let list = (this.list)(&mut state);
-        let first = match this.ticket {
-            _ if !this.in_line => true,
-            None => list.is_empty(),
-            Some(ticket) => list.waiting.front().is_some_and(|(front, _)| *front == ticket),
-        };
-        if first {
-            if let Some(value) = (this.ready)(&mut state) {
-                let next = match this.ticket.take() {
-                    Some(ticket) => (this.list)(&mut state).leave(ticket),
-                    None => None,
-                };
+    /// What `ready` gives, once it is this place's turn and there is something.
+    #[inline]
+    pub(crate) fn poll<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        ready: impl FnOnce(&mut S) -> Option<T>,
+    ) -> Poll<T> {
+        let mut state = lock(self.mutex);
+        if self.is_first(&mut state) {
+            if let Some(value) = ready(&mut state) {
+                let ticket = self.ticket.take();
+                let next = ticket.and_then(|ticket| (self.list)(&mut state).leave(ticket));
                 drop(state);
                 if let Some(waker) = next {
                     waker.wake();
@@ -113,21 +129,26 @@ where
                 return Poll::Ready(value);
             }
         }
-        let list = (this.list)(&mut state);
-        match this.ticket {
-            None => this.ticket = Some(list.join(context.waker())),
-            Some(ticket) => {
-                let own = list.waiting.iter_mut().find(|(other, _)| *other == ticket);
-                if let Some((_, waker)) = own {
-                    waker.clone_from(context.waker());
-                }
-            }
+        let list = (self.list)(&mut state);
+        match self.ticket {
+            None => self.ticket = Some(list.join(context.waker())),
+            Some(ticket) => list.stay(ticket, context.waker()),
         }
         Poll::Pending
     }
+
+    fn is_first(&self, state: &mut S) -> bool {
+        let list = (self.list)(state);
+        match self.ticket {
+            _ if !self.in_line => true,
+            None => list.is_empty(),
+            Some(ticket) => list.waiting.front().is_some_and(|(front, _)| *front == ticket),
+        }
+    }
+
 }
 
-impl<S, L: Fn(&mut S) -> &mut WaitList, R> Drop for WaitUntil<'_, S, L, R> {
+impl<S, L: Fn(&mut S) -> &mut WaitList> Drop for Place<'_, S, L> {
     fn drop(&mut self) {
         let Some(ticket) = self.ticket.take() else { return };
         let next = (self.list)(&mut lock(self.mutex)).leave(ticket);

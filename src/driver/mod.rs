@@ -329,10 +329,12 @@ impl<R: Role> Driver<R> {
         self.told_waits = waits;
         let config = &self.shared.config;
         let mut delivery = lock(&self.shared.delivery);
-        let mut dropped = Vec::new();
-        if delivery.expiry(config) <= self.now {
-            dropped = delivery.expire(self.now, config, &mut self.wakes);
-        }
+        let expired = delivery.expiry(config) <= self.now;
+        let dropped = if expired {
+            delivery.expire(self.now, config, &mut self.wakes)
+        } else {
+            Vec::new()
+        };
         let taken = delivery.report_taken(waits);
         let unanswered = delivery.requests.has_unanswered();
         drop(delivery);
@@ -400,6 +402,7 @@ impl<R: Role> Driver<R> {
             self.batch.shrink_to(4);
             self.commands.shrink_to(4);
             self.wakes.shrink_to(4);
+            lock(&self.shared.delivery).shrink();
         }
     }
 

@@ -67,7 +67,7 @@ fn one(kind: Kind, column: usize) {
     println!("{}", server.id());
     for _ in 0..8 {
         let figures = runtime.block_on(load::run(&server, SHAPES[column], kind.speaks()));
-        println!("{:.2} µs a message", figures.micros);
+        println!("{:.3} µs a message", figures.micros);
     }
 }
 

@@ -99,7 +99,7 @@ impl Machine {
         match (&self.state, self.side) {
             (State::Greeting { .. }, Side::Server) => self.first_frame(now, frame),
             (State::Greeting { .. }, Side::Client) => match self.decode(frame) {
-                Ok((packet, _)) => self.frame_in_greeting(now, packet),
+                Ok(packet) => self.frame_in_greeting(now, packet),
                 Err(error) => self.attempt_failed(now, undecodable(&error)),
             },
             (State::Open, _) => self.frame_in_open(now, frame),
@@ -123,12 +123,15 @@ impl Machine {
             let message = format!("a frame of {} bytes, limit {limit} (`max_frame`)", frame.len());
             return self.broken(now, close_code::TOO_LARGE, "too_large", message);
         }
-        let (packet, size) = match self.decode(frame) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                return self.broken(now, close_code::PROTOCOL, "bad_packet", error.to_string());
-            }
-        };
+        let size = frame.len();
+        // Handed on where it lies: packets are large.
+        match self.decode(frame) {
+            Ok(packet) => self.packet_in_open(now, packet, size),
+            Err(error) => self.broken(now, close_code::PROTOCOL, "bad_packet", error.to_string()),
+        }
+    }
+
+    fn packet_in_open(&mut self, now: Time, packet: Packet, size: usize) {
         let numbered = is_numbered(&packet);
         match packet {
             Packet::Message(message) => {
@@ -166,11 +169,10 @@ impl Machine {
         }
     }
 
-    fn decode(&self, frame: Frame) -> Result<(Packet, usize), DecodeError> {
-        let size = frame.len();
+    fn decode(&self, frame: Frame) -> Result<Packet, DecodeError> {
         let codec =
             self.codec.as_ref().expect("a client has its codec, a server once it has heard hello");
-        codec.decode(frame).map(|packet| (packet, size))
+        codec.decode(frame)
     }
 
     fn receive(
