@@ -70,7 +70,7 @@ pub(crate) struct State {
     pub(crate) round_trip: Option<Duration>,
     driver: Option<Waker>,
     driver_woken: bool,
-    /// Somebody wanted to wake it since user code began to run in its task.
+    /// Somebody wanted to wake it since it last took the commands.
     poked: bool,
     /// The driver has ended: with the last handle, with a server's connection, or with the runtime.
     pub(crate) driver_gone: bool,
@@ -300,7 +300,7 @@ impl State {
         self.queued + self.queued_behind
     }
 
-    /// Hands the commands to the driver, by a swap. Until it asks again, the next command wakes it.
+    /// Hands the commands to the driver, by a swap. Until it ends its turn, nothing needs to wake it.
     pub(crate) fn take_commands(&mut self, into: &mut Vec<Command>, waker: &Waker) {
         std::mem::swap(&mut self.commands, into);
         self.queued_behind += self.queued;
@@ -308,7 +308,8 @@ impl State {
         self.waiting_behind += self.waiting;
         self.waiting = 0;
         self.status_pending = false;
-        self.driver_woken = false;
+        self.driver_woken = true;
+        self.poked = false;
         match &mut self.driver {
             Some(own) => own.clone_from(waker),
             None => self.driver = Some(waker.clone()),
@@ -347,14 +348,9 @@ impl State {
         sends
     }
 
-    /// User code is about to run in the driver's own task, which looks at what it asks for right after.
-    pub(crate) const fn begin_inline(&mut self) {
-        self.driver_woken = true;
-        self.poked = false;
-    }
-
-    /// It has run. Whether the driver has something to do.
-    pub(crate) const fn end_inline(&mut self) -> bool {
+    /// The driver has nothing more to do, unless somebody wanted to wake it since it took the commands; whether
+    /// that is so. Else it is woken by the next who does.
+    pub(crate) const fn end_turn(&mut self) -> bool {
         self.driver_woken = self.poked;
         self.poked
     }

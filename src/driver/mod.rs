@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use moorline_core::machine::{Counts, Failure, Input, Loss, Output, Refusal, Return, Transmit};
+use moorline_core::machine::{Failure, Input, Loss, Output, Refusal, Return, Transmit};
 use moorline_core::wire::cost;
 use moorline_core::{
     BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
@@ -61,6 +61,8 @@ pub(crate) struct Driver<R: Role> {
     authentication: Option<BoxFuture<'static, Result<Admission, Refusal>>>,
     /// Runs in this task, so that what it is given and what it sends back need no other task's turn.
     hook: Option<BoxFuture<'static, ()>>,
+    /// The hook was woken.
+    hook_woken: bool,
     batch: Vec<Transmit>,
     commands: Vec<Command>,
     wakes: Vec<Waker>,
@@ -70,6 +72,10 @@ pub(crate) struct Driver<R: Role> {
     armed: Time,
     /// The machine's deadline.
     wanted: Time,
+    /// When the oldest message that nobody listens for is too old.
+    unheard: Time,
+    /// Bytes of messages that were not taken when it was last looked at: never less than now.
+    held: usize,
     /// The time at the start of this turn.
     now: Time,
     /// There is more to do before something new happens.
@@ -81,7 +87,8 @@ pub(crate) struct Driver<R: Role> {
     /// How many bytes may still be read in this poll.
     bytes_left: usize,
     status: Status,
-    counts: Counts,
+    /// How many bytes the session kept when it was last told.
+    kept: usize,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
 }
@@ -92,7 +99,7 @@ impl<R: Role> Driver<R> {
             timer: shared.runtime.timer(),
             abandoned: role.ends_when_closed(),
             status: machine.status(),
-            counts: Counts::default(),
+            kept: 0,
             machine,
             role,
             link: None,
@@ -104,12 +111,15 @@ impl<R: Role> Driver<R> {
             attempt: None,
             authentication: None,
             hook: None,
+            hook_woken: false,
             batch: Vec::new(),
             commands: Vec::new(),
             wakes: Vec::new(),
             timer_waker: Waker::noop().clone(),
             armed: Time::MAX,
             wanted: Time::MAX,
+            unheard: Time::MAX,
+            held: 0,
             now: shared.runtime.now(),
             again: false,
             told_waits: false,
@@ -166,9 +176,13 @@ impl<R: Role> Driver<R> {
         self.now = self.shared.runtime.now();
         self.again = false;
         self.take_commands(context);
+        // A connect by hand drops the old attempt here, before what came of it is looked at.
+        self.drain();
         self.poll_attempt(context);
         self.poll_authentication(context);
         self.poll_link(context);
+        self.drain();
+        self.poll_hook(context);
         self.look_at_delivery();
         self.drain();
         // A link that takes everything at once must not keep the machine from its deadline.
@@ -179,8 +193,7 @@ impl<R: Role> Driver<R> {
             if !self.poll_written(context) && !self.poll_timer(context) {
                 // An acknowledgement that rode on a batch has disarmed the timer that would have looked again.
                 self.again |= !self.told_waits && self.machine.awaits_taking();
-                self.publish(context);
-                return self.again;
+                return self.publish(context) || self.again;
             }
             self.drain();
         }
@@ -217,8 +230,6 @@ impl<R: Role> Driver<R> {
             }
         }
         self.commands = commands;
-        // A connect by hand drops the old attempt here, before what came of it is looked at.
-        self.drain();
     }
 
     fn poll_attempt(&mut self, context: &mut Context<'_>) {
@@ -302,8 +313,12 @@ impl<R: Role> Driver<R> {
         if session || self.link.is_none() {
             return usize::MAX;
         }
-        let held = lock(&self.shared.delivery).held();
-        let room = self.shared.config.window.saturating_sub(held);
+        let window = self.shared.config.window;
+        // Others only ever make it less: without need it is not looked at anew.
+        if self.held > window / 2 {
+            self.held = lock(&self.shared.delivery).held();
+        }
+        let room = window.saturating_sub(self.held);
         if (room == 0) != self.suspended {
             self.suspended = room == 0;
             self.tell(Input::Suspended(self.suspended));
@@ -337,6 +352,10 @@ impl<R: Role> Driver<R> {
         };
         let taken = delivery.report_taken(waits);
         let unanswered = delivery.requests.has_unanswered();
+        self.held = delivery.held();
+        self.unheard = delivery.expiry(config);
+        // What waited for that goes on at once.
+        self.again |= self.suspended && self.held < config.window;
         drop(delivery);
         drop(dropped);
         if unanswered {
@@ -373,7 +392,7 @@ impl<R: Role> Driver<R> {
         if self.tick() {
             return true;
         }
-        let deadline = self.wanted.min(lock(&self.shared.delivery).expiry(&self.shared.config));
+        let deadline = self.wanted.min(self.unheard);
         if deadline < self.armed {
             self.armed = deadline;
             self.timer.as_mut().reset(deadline);
@@ -454,6 +473,7 @@ impl<R: Role> Driver<R> {
             let Some(received) = self.machine.next_message() else { break };
             delivery.deliver(received, self.now, &mut self.wakes, &mut dropped);
         }
+        self.held = delivery.held();
         // What is dropped is user code, and comes after the lock.
         drop(delivery);
     }
@@ -477,14 +497,21 @@ impl<R: Role> Driver<R> {
         self.batch.clear();
     }
 
-    /// Lets the hook go on. Whether it has left something to do.
-    fn poll_hook(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(hook) = &mut self.hook else { return false };
-        lock(&self.shared.state).begin_inline();
+    /// Lets the hook go on, if it was woken, and does what it asks for.
+    fn poll_hook(&mut self, context: &mut Context<'_>) {
+        let Some(hook) = &mut self.hook else { return };
+        self.wakes.retain(|waker| {
+            let own = waker.will_wake(context.waker());
+            self.hook_woken |= own;
+            !own
+        });
+        if !std::mem::take(&mut self.hook_woken) {
+            return;
+        }
         if hook.as_mut().poll(context).is_ready() {
             self.hook = None;
         }
-        lock(&self.shared.state).end_inline()
+        self.take_commands(context);
     }
 
     /// The connection is over. A hook that still has to clean up goes on by itself.
@@ -500,18 +527,17 @@ impl<R: Role + Unpin> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.bytes_left = BYTES_A_POLL;
+        self.hook_woken = true;
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
-            let asked = self.poll_hook(context);
             if self.abandoned && self.machine.status() == Status::Closed {
                 self.let_hook_go();
                 return Poll::Ready(());
             }
-            if !again && !asked {
+            if !again {
                 return Poll::Pending;
             }
-            // What the hook has sent still goes out.
-            if self.bytes_left == 0 && !asked {
+            if self.bytes_left == 0 {
                 break;
             }
         }

@@ -50,6 +50,7 @@ impl<R: Role> Driver<R> {
         self.role.before(&self.shared, &event);
         if let Some(hook) = self.role.take_hook() {
             self.hook = Some(hook);
+            self.hook_woken = true;
         }
         lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
     }
@@ -72,7 +73,8 @@ impl<R: Role> Driver<R> {
         self.wakes.extend(state.openers.first());
     }
 
-    pub(super) fn publish(&mut self, context: &Context<'_>) {
+    /// Tells where the machine stands. Whether there is something new to do for it.
+    pub(super) fn publish(&mut self, context: &Context<'_>) -> bool {
         let (status, counts) = (self.machine.status(), self.machine.counts());
         let outcomes = self.machine.take_outcomes();
         let mut state = lock(&self.shared.state);
@@ -83,16 +85,20 @@ impl<R: Role> Driver<R> {
                 self.wakes.extend(state.receipts.all());
             }
         }
+        let asked = state.end_turn();
         drop(state);
-        if counts.kept() != self.counts.kept() {
-            self.role.keeps(counts.kept());
+        if counts.kept() != self.kept {
+            self.kept = counts.kept();
+            self.role.keeps(self.kept);
         }
-        self.counts = counts;
         for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
             // The hook waits in this task, and is polled next.
-            if self.hook.is_none() || !waker.will_wake(context.waker()) {
+            if self.hook.is_some() && waker.will_wake(context.waker()) {
+                self.hook_woken = true;
+            } else {
                 waker.wake();
             }
         }
+        asked || (self.hook_woken && self.hook.is_some())
     }
 }
