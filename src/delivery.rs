@@ -209,8 +209,9 @@ impl Delivery {
         let streamed = !self.streams.is_empty()
             && self.push_to_streams(&Event::Message(message.clone()), wakes);
         self.arrivals += 1;
+        let heard = self.registry.hear_message(&message);
         let item = self.item(message, cost, numbered, now, streamed);
-        if self.registry.hear_message(&item.message) {
+        if heard {
             self.push_job(Job::Message(item), wakes);
         } else if self.has_reader || streamed || self.unheard == 0 {
             self.inbox.push_back(item);

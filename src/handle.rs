@@ -123,7 +123,7 @@ impl Handle {
         let numbered = self.is_numbered(&outgoing);
         let mut state = lock(&self.shared.state);
         // Those who wait for room came first.
-        let sent = if state.room.is_empty() { state.send(&mut Some(outgoing)) } else { None };
+        let sent = if state.room.is_empty() { state.send(&mut Ok(outgoing)) } else { None };
         let full = SendError::Full { queued: state.queued(), limit: self.config().queue };
         drop(state);
         let (ticket, waker) = sent.ok_or(full)??;
@@ -140,16 +140,15 @@ impl Handle {
         &self,
         outgoing: Result<Outgoing, SendError>,
     ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
-        let numbered = outgoing.as_ref().is_ok_and(|outgoing| self.is_numbered(outgoing));
-        let mut outgoing = outgoing.map(Some);
+        let mut outgoing = outgoing;
         let mut place = Place::in_line(&self.shared.state, |state: &mut State| &mut state.room);
         poll_fn(move |context| {
-            let outgoing = match &mut outgoing {
-                Ok(outgoing) => outgoing,
+            let numbered = match &outgoing {
+                Ok(message) => self.is_numbered(message),
                 Err(error) => return Poll::Ready(Err(error.clone())),
             };
-            let sent = ready!(place.poll(context, |state| state.send(outgoing)));
-            let (ticket, waker) = sent?;
+            let accepted = ready!(place.poll(context, |state| state.send(&mut outgoing)));
+            let (ticket, waker) = accepted?;
             wake(waker);
             Poll::Ready(Ok(Receipt::new(&self.shared, ticket, numbered)))
         })

@@ -1,12 +1,13 @@
 //! What the handles, the driver and the listeners' task of one connection share.
 
+use std::mem;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Waker;
 use std::time::Duration;
 
 use moorline_core::machine::{Counts, Dropped, Outcome, Outgoing};
 use moorline_core::wire::{Close, Codec, cost};
-use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Overflow, Runtime};
+use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Overflow, Runtime};
 
 use crate::delivery::Delivery;
 use crate::driver::{Coming, Link};
@@ -185,10 +186,6 @@ impl State {
                 self.leaving = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
-            Command::Send(outgoing) => {
-                self.queued += cost(&outgoing.frame);
-                self.waiting += 1;
-            }
             Command::Lost(more) => {
                 if let Some(Command::Lost(count)) = self.commands.last_mut() {
                     *count += more;
@@ -204,25 +201,39 @@ impl State {
             // One ping answers all who wait.
             Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
             Command::Ping | Command::Cut | Command::Cancel(_) | Command::Adopt(_) => {}
+            // Counted where it is accepted.
+            Command::Send(_) => {}
         }
         self.commands.push(command);
         self.poke()
     }
 
-    /// Takes a message in if there is room, and gives its ticket; `None` when there is none now.
+    /// Takes a message out of there if there is room for it, and gives its ticket; `None` when there is none
+    /// now.
     pub(crate) fn send(
         &mut self,
-        outgoing: &mut Option<Outgoing>,
+        outgoing: &mut Result<Outgoing, SendError>,
     ) -> Option<Result<(u64, Option<Waker>), SendError>> {
+        if let Ok(outgoing) = outgoing {
+            if let Err(error) = self.admit(&outgoing.frame)? {
+                return Some(Err(error));
+            }
+        }
+        let taken = mem::replace(outgoing, Err(SendError::NotConnected));
+        Some(taken.map(|outgoing| self.accept(outgoing)))
+    }
+
+    /// Whether there is room for a message; `None` when there is none now.
+    fn admit(&self, frame: &Frame) -> Option<Result<(), SendError>> {
         let lost = !self.status.is_connected();
         if lost && !self.buffers() {
             return Some(Err(SendError::NotConnected));
         }
-        let size = outgoing.as_ref().map_or(0, |outgoing| outgoing.frame.len());
+        let size = frame.len();
         if size > self.max_frame {
             return Some(Err(SendError::TooLarge { size, limit: self.max_frame }));
         }
-        let cost = outgoing.as_ref().map_or(0, |outgoing| cost(&outgoing.frame));
+        let cost = cost(frame);
         // One message may always wait, or one larger than the limit never could be sent.
         if self.queued() > 0 {
             let full =
@@ -235,15 +246,16 @@ impl State {
                 return None;
             }
         }
-        let mut outgoing = outgoing.take()?;
-        let ticket = self.accept(&mut outgoing);
-        Some(Ok((ticket, self.command(Command::Send(outgoing)))))
+        Some(Ok(()))
     }
 
-    fn accept(&mut self, outgoing: &mut Outgoing) -> u64 {
+    fn accept(&mut self, mut outgoing: Outgoing) -> (u64, Option<Waker>) {
         self.tickets += 1;
         outgoing.ticket = self.tickets;
-        self.tickets
+        self.queued += cost(&outgoing.frame);
+        self.waiting += 1;
+        self.commands.push(Command::Send(outgoing));
+        (self.tickets, self.poke())
     }
 
     /// Whether a message that is sent now waits until the connection is open again.
@@ -270,7 +282,7 @@ impl State {
         let numbered = outgoing.class == Class::AtLeastOnce;
         let latest = outgoing.key.is_some();
         let size = cost(&outgoing.frame);
-        let mut message = Some(outgoing);
+        let mut message = Ok(outgoing);
         let fits = if self.room.is_empty() { self.send(&mut message) } else { None };
         match (fits, message) {
             (Some(Ok((_, waker))), _) => return (true, waker),
@@ -282,12 +294,11 @@ impl State {
                 }
             }
             // Older ones make room for it, in the machine; what has not reached that is bounded here.
-            (None, Some(mut outgoing))
+            (None, Ok(mut outgoing))
                 if (!numbered || latest) && self.queued + size <= self.limit =>
             {
                 outgoing.pushes_out = true;
-                self.accept(&mut outgoing);
-                return (true, self.command(Command::Send(outgoing)));
+                return (true, self.accept(outgoing).1);
             }
             (None, _) => {}
         }
@@ -302,7 +313,7 @@ impl State {
 
     /// Hands the commands to the driver, by a swap. Until it ends its turn, nothing needs to wake it.
     pub(crate) fn take_commands(&mut self, into: &mut Vec<Command>, waker: &Waker) {
-        std::mem::swap(&mut self.commands, into);
+        mem::swap(&mut self.commands, into);
         self.queued_behind += self.queued;
         self.queued = 0;
         self.waiting_behind += self.waiting;
@@ -333,7 +344,7 @@ impl State {
 
     /// Takes out the messages that were accepted and are still here, to be dropped without the lock.
     pub(crate) fn drop_sends(&mut self) -> Vec<Command> {
-        let (sends, kept): (Vec<_>, _) = std::mem::take(&mut self.commands)
+        let (sends, kept): (Vec<_>, _) = mem::take(&mut self.commands)
             .into_iter()
             .partition(|command| matches!(command, Command::Send(_)));
         for send in &sends {

@@ -7,15 +7,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use futures_core::Stream;
-use futures_util::stream;
 use moorline_core::machine::Transmit;
 use moorline_core::{Incoming, Receiver, Sender, TransportError};
 use pin_project_lite::pin_project;
 
 /// A link, ready to be driven.
 pub(crate) struct Link {
-    pub(super) incoming: Pin<Box<dyn Stream<Item = Result<Incoming, TransportError>> + Send>>,
+    pub(super) incoming: Pin<Box<dyn FrameReader>>,
     pub(super) outgoing: Pin<Box<dyn BatchWriter>>,
 }
 
@@ -23,13 +21,51 @@ impl Link {
     pub(crate) fn new(sender: impl Sender, receiver: impl Receiver) -> Self {
         Self {
             // Boxed, since each step moves the half into a future and back.
-            incoming: Box::pin(stream::unfold(Box::new(receiver), |mut receiver| async {
-                let incoming = receiver.receive().await.transpose()?;
-                Some((incoming, receiver))
-            })),
+            incoming: Box::pin(Reader { make: read, idle: Some(Box::new(receiver)), busy: None }),
             outgoing: Box::pin(Writer { make: write, idle: Some(Box::new(sender)), busy: None }),
         }
     }
+}
+
+/// Reads one frame at a time.
+pub(super) trait FrameReader: Send {
+    /// What comes next. Not polled any more after the end.
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Incomings>;
+}
+
+type Incomings = Result<Option<Incoming>, TransportError>;
+
+pin_project! {
+    struct Reader<R, F, M> {
+        make: M,
+        idle: Option<Box<R>>,
+        #[pin]
+        busy: Option<F>,
+    }
+}
+
+impl<R, F, M> FrameReader for Reader<R, F, M>
+where
+    R: Receiver,
+    F: Future<Output = (Box<R>, Incomings)> + Send,
+    M: Fn(Box<R>) -> F + Send,
+{
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Incomings> {
+        let mut this = self.project();
+        if let Some(receiver) = this.idle.take() {
+            this.busy.set(Some((this.make)(receiver)));
+        }
+        let Some(busy) = this.busy.as_mut().as_pin_mut() else { return Poll::Pending };
+        let Poll::Ready((receiver, incoming)) = busy.poll(context) else { return Poll::Pending };
+        this.busy.set(None);
+        *this.idle = Some(receiver);
+        Poll::Ready(incoming)
+    }
+}
+
+async fn read<R: Receiver>(mut receiver: Box<R>) -> (Box<R>, Incomings) {
+    let incoming = receiver.receive().await;
+    (receiver, incoming)
 }
 
 /// Writes one batch at a time.

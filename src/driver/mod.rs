@@ -280,21 +280,21 @@ impl<R: Role> Driver<R> {
                 break;
             }
             let Some(link) = &mut self.link else { return };
-            let Poll::Ready(incoming) = link.incoming.as_mut().poll_next(context) else {
+            let Poll::Ready(incoming) = link.incoming.as_mut().poll_read(context) else {
                 return self.give_up_writing();
             };
             let input = match incoming {
-                Some(Ok(Incoming::Frame(frame))) => {
+                Ok(Some(Incoming::Frame(frame))) => {
                     room = room.saturating_sub(cost(&frame));
                     self.bytes_left = self.bytes_left.saturating_sub(frame.len());
                     Input::Frame(frame)
                 }
-                Some(Ok(Incoming::Activity)) => Input::Activity,
-                Some(Ok(Incoming::Close(close))) => Input::LinkLost(Loss::Closed(close)),
-                Some(Err(error)) if error.kind() != TransportErrorKind::Closed => {
+                Ok(Some(Incoming::Activity)) => Input::Activity,
+                Ok(Some(Incoming::Close(close))) => Input::LinkLost(Loss::Closed(close)),
+                Err(error) if error.kind() != TransportErrorKind::Closed => {
                     Input::LinkLost(Loss::Broken(Failure::from(&error)))
                 }
-                None | Some(Err(_)) => Input::LinkLost(Loss::Ended),
+                Ok(None) | Err(_) => Input::LinkLost(Loss::Ended),
             };
             self.read_out = matches!(input, Input::LinkLost(_));
             self.tell(input);

@@ -196,6 +196,7 @@ impl Machine {
     }
 
     /// Takes in what happened. Call [`poll`](Self::poll) afterwards until it says [`Output::Wait`].
+    #[inline]
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = now;
         match input {
