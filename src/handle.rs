@@ -14,10 +14,10 @@ use moorline_core::{Class, Config, ConnectionId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::delivery::Delivery;
 use crate::event::{self, EventKind, Kind};
 use crate::listeners::{self, Callback, Outcome, Token};
 use crate::sending::About;
-use crate::delivery::Delivery;
 use crate::shared::{Command, Shared, State};
 use crate::streams::{Events, Messages, Statuses};
 use crate::sync::{Place, lock, wait_until};

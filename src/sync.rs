@@ -145,7 +145,6 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
             Some(ticket) => list.waiting.front().is_some_and(|(front, _)| *front == ticket),
         }
     }
-
 }
 
 impl<S, L: Fn(&mut S) -> &mut WaitList> Drop for Place<'_, S, L> {

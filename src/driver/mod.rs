@@ -345,11 +345,8 @@ impl<R: Role> Driver<R> {
         let config = &self.shared.config;
         let mut delivery = lock(&self.shared.delivery);
         let expired = delivery.expiry(config) <= self.now;
-        let dropped = if expired {
-            delivery.expire(self.now, config, &mut self.wakes)
-        } else {
-            Vec::new()
-        };
+        let dropped =
+            if expired { delivery.expire(self.now, config, &mut self.wakes) } else { Vec::new() };
         let taken = delivery.report_taken(waits);
         let unanswered = delivery.requests.has_unanswered();
         self.held = delivery.held();
