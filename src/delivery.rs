@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
+use std::vec;
 
 use moorline_core::machine::{Exchange, Received, Taken};
 use moorline_core::{Config, Message, Time};
@@ -193,9 +194,54 @@ impl Delivery {
         }
     }
 
-    /// Gives the application a message. What has to be dropped for it is added to `dropped`, to be dropped
+    /// Gives the application messages. What has to be dropped for it is added to `dropped`, to be dropped
     /// without the lock.
     pub(crate) fn deliver(
+        &mut self,
+        messages: vec::Drain<'_, Received>,
+        now: Time,
+        wakes: &mut Vec<Waker>,
+        dropped: &mut Vec<Item>,
+    ) {
+        if self.only_inbox_hears(messages.as_slice()) {
+            return self.put_into_inbox(messages, now, wakes);
+        }
+        for received in messages {
+            self.deliver_one(received, now, wakes, dropped);
+        }
+    }
+
+    fn only_inbox_hears(&self, messages: &[Received]) -> bool {
+        let plain = |message: &Received| matches!(message.exchange, Exchange::None);
+        self.has_reader
+            && self.streams.is_empty()
+            && self.registry.is_empty()
+            && messages.iter().all(plain)
+    }
+
+    /// The way of most messages, all at once.
+    fn put_into_inbox(
+        &mut self,
+        messages: vec::Drain<'_, Received>,
+        arrived: Time,
+        wakes: &mut Vec<Waker>,
+    ) {
+        // With more than one in it, the first reader is awake already.
+        if self.inbox.is_empty() {
+            wakes.extend(self.readers.first());
+        }
+        let Self { link, session, held, arrivals, .. } = *self;
+        let (mut held, mut number) = (held, arrivals);
+        self.inbox.extend(messages.map(|received| {
+            let Received { message, cost, numbered, .. } = received;
+            held += cost;
+            number += 1;
+            Item { message, number, cost, numbered, link, session, arrived, streamed: false }
+        }));
+        (self.held, self.arrivals) = (held, number);
+    }
+
+    fn deliver_one(
         &mut self,
         received: Received,
         now: Time,

@@ -6,7 +6,11 @@ use std::time::Duration;
 
 /// Why a link could not be made, or broke. The kind says whether another attempt can help.
 #[derive(Debug)]
-pub struct TransportError {
+pub struct TransportError(Box<Parts>);
+
+/// Apart, since every result of a transport's is moved with room for an error.
+#[derive(Debug)]
+struct Parts {
     kind: TransportErrorKind,
     message: String,
     retry_after: Option<Duration>,
@@ -86,7 +90,7 @@ impl TransportErrorKind {
 impl TransportError {
     /// An error of that kind; the message is one level, for people.
     pub fn new(kind: TransportErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), retry_after: None, source: None }
+        Self(Box::new(Parts { kind, message: message.into(), retry_after: None, source: None }))
     }
 
     /// The link had been closed.
@@ -114,46 +118,46 @@ impl TransportError {
     /// The same error with its cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.0.source = Some(source.into());
         self
     }
 
     /// The same error with the delay that the other end asked for.
     #[must_use]
     pub fn with_retry_after(mut self, delay: Duration) -> Self {
-        self.retry_after = Some(delay);
+        self.0.retry_after = Some(delay);
         self
     }
 
     /// What went wrong.
     #[must_use]
     pub const fn kind(&self) -> TransportErrorKind {
-        self.kind
+        self.0.kind
     }
 
     /// Whether another attempt can help; see [`TransportErrorKind::is_retryable`].
     #[must_use]
     pub const fn is_retryable(&self) -> bool {
-        self.kind.is_retryable()
+        self.0.kind.is_retryable()
     }
 
     /// The delay that the other end asked for before another attempt.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "link {}", self.kind.describe())?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+        write!(f, "link {}", self.0.kind.describe())?;
+        if self.0.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.0.message) }
     }
 }
 
 impl Error for TransportError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+        self.0.source.as_deref().map(|source| source as &(dyn Error + 'static))
     }
 }
 

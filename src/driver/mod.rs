@@ -135,6 +135,7 @@ impl<R: Role> Driver<R> {
         self
     }
 
+    #[inline(always)]
     fn tell(&mut self, input: Input) {
         self.machine.handle(self.now, input);
     }
@@ -466,10 +467,8 @@ impl<R: Role> Driver<R> {
     fn deliver(&mut self, count: usize) {
         let mut dropped = Vec::new();
         let mut delivery = lock(&self.shared.delivery);
-        for _ in 0..count {
-            let Some(received) = self.machine.next_message() else { break };
-            delivery.deliver(received, self.now, &mut self.wakes, &mut dropped);
-        }
+        let messages = self.machine.take_messages(count);
+        delivery.deliver(messages, self.now, &mut self.wakes, &mut dropped);
         self.held = delivery.held();
         // What is dropped is user code, and comes after the lock.
         drop(delivery);

@@ -52,6 +52,11 @@ impl Registry {
         self.entries.iter().any(|entry| entry.callback.hears(event))
     }
 
+    /// Whether nobody hears anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     pub(crate) fn hear_message(&self, message: &Message) -> bool {
         self.entries.iter().any(|entry| entry.callback.hears_message(message))
     }

@@ -80,7 +80,7 @@ pub enum Output {
     /// Tell the application.
     Event(Event),
     /// Give the application this many messages
-    /// ([`Machine::next_message`](super::Machine::next_message)), and tell when they were taken.
+    /// ([`Machine::take_messages`](super::Machine::take_messages)), and tell when they were taken.
     Messages(usize),
     /// Answer all who wait for a round-trip time; `None`: there will be none.
     RoundTrip(Option<Duration>),

@@ -124,24 +124,19 @@ impl Machine {
             return self.broken(now, close_code::TOO_LARGE, "too_large", message);
         }
         let size = frame.len();
-        // Handed on where it lies: packets are large.
-        match self.decode(frame) {
-            Ok(packet) => self.packet_in_open(now, packet, size),
+        let decoded = self.decode(frame);
+        let numbered = decoded.as_ref().is_ok_and(is_numbered);
+        // Taken apart at once: packets are large to move.
+        match decoded {
             Err(error) => self.broken(now, close_code::PROTOCOL, "bad_packet", error.to_string()),
-        }
-    }
-
-    fn packet_in_open(&mut self, now: Time, packet: Packet, size: usize) {
-        let numbered = is_numbered(&packet);
-        match packet {
-            Packet::Message(message) => {
+            Ok(Packet::Message(message)) => {
                 self.receive(now, message, Exchange::None, size, numbered);
             }
-            Packet::Request(request) => {
+            Ok(Packet::Request(request)) => {
                 let exchange = Exchange::Request(request.id);
                 self.receive(now, request.message, exchange, size, numbered);
             }
-            Packet::Response(response) => {
+            Ok(Packet::Response(response)) => {
                 let (message, exchange) = match response.result {
                     Ok(message) => (message, Exchange::Response(response.id)),
                     Err(error) => {
@@ -150,19 +145,19 @@ impl Machine {
                 };
                 self.receive(now, message, exchange, size, numbered);
             }
-            Packet::Skip(count) => self.inbound.skip(now, count),
-            Packet::Gap(count) => self.gap(now, count),
-            Packet::Lagged(count) => self.event(Event::Missed(count)),
-            Packet::Ack(ack) => self.acknowledged(now, ack),
-            Packet::Ping(token) => self.control.pong = Some(token),
-            Packet::Pong(token) => self.answer_round_trip(now, Some(token)),
-            Packet::Error(error) => self.event(Event::Error(error_of_peer(error))),
-            Packet::Close(close) => match self.state {
+            Ok(Packet::Skip(count)) => self.inbound.skip(now, count),
+            Ok(Packet::Gap(count)) => self.gap(now, count),
+            Ok(Packet::Lagged(count)) => self.event(Event::Missed(count)),
+            Ok(Packet::Ack(ack)) => self.acknowledged(now, ack),
+            Ok(Packet::Ping(token)) => self.control.pong = Some(token),
+            Ok(Packet::Pong(token)) => self.answer_round_trip(now, Some(token)),
+            Ok(Packet::Error(error)) => self.event(Event::Error(error_of_peer(error))),
+            Ok(Packet::Close(close)) => match self.state {
                 // Both ends close at once: each waits for the link's end already.
                 State::Closing(_) => {}
                 _ => self.closed_by_peer(now, close),
             },
-            Packet::Hello(_) | Packet::Ready(_) => {
+            Ok(packet @ (Packet::Hello(_) | Packet::Ready(_))) => {
                 let message = format!("`{}` on an open connection", packet.name());
                 self.broken(now, close_code::PROTOCOL, "bad_packet", message);
             }
@@ -195,7 +190,7 @@ impl Machine {
         } else {
             size + PACKET_OVERHEAD
         };
-        self.received.push_back(Received { message, exchange, cost, numbered });
+        self.received.push(Received { message, exchange, cost, numbered });
         match self.outputs.back_mut() {
             Some(Output::Messages(count)) => *count += 1,
             _ => self.outputs.push_back(Output::Messages(1)),

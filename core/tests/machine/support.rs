@@ -256,8 +256,8 @@ impl Mouth {
                 self.poll(machine)
             }
             Output::Messages(count) => {
-                let message = |_| Said::Message(machine.next_message().expect("it told of one"));
-                self.said.extend((0..count).map(message));
+                let messages = machine.take_messages(count);
+                self.said.extend(messages.map(Said::Message));
                 self.poll(machine)
             }
             other => Said::Other(other),
