@@ -11,7 +11,7 @@ use crate::median;
 use crate::servers::Speaks;
 
 /// How long one measurement runs, after a tenth of it to warm up.
-const SPAN: Duration = Duration::from_millis(600);
+const SPAN: Duration = Duration::from_millis(300);
 
 /// How much is sent, by whom.
 #[derive(Clone, Copy, Debug)]

@@ -2,8 +2,8 @@
 //!
 //! Each server is a process of its own with one worker thread on the first core; the load is this process, on the second.
 //! What counts is the server's own processor time for a message (the kernel's scheduler tells it in nanoseconds), since a
-//! wall clock would measure the load too. Rounds of all servers are interleaved, and medians are printed: a machine that
-//! is busy for a while is then busy for all.
+//! wall clock would measure the load too. Every server has its turn in each round, one right after another, and a bar is the
+//! median of the rounds' ratios: a machine that is slow for a while is then slow for both.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,14 +36,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", kind] => servers::serve(Kind::named(kind).expect("a kind of server")),
-        [] => compare(&Kind::ALL, 7),
+        [] => compare(&Kind::ALL, 15),
         ["quick"] => compare(&Kind::ALL, 1),
         ["only", ..] => {
             let kinds: Vec<Kind> = arguments[1..]
                 .iter()
                 .map(|name| Kind::named(name).expect("a kind of server"))
                 .collect();
-            compare(&kinds, 3)
+            compare(&kinds, 5)
         }
         ["one", kind, column] => {
             one(Kind::named(kind).expect("a kind of server"), column.parse().expect("a column"));
@@ -78,21 +78,21 @@ fn compare(kinds: &[Kind], rounds: usize) -> ExitCode {
     // Processor time and the spread between connections, by kind and shape.
     let mut measured: Vec<Vec<Vec<Figures>>> = vec![vec![Vec::new(); SHAPES.len()]; kinds.len()];
     for round in 0..rounds {
-        for (at, kind) in kinds.iter().enumerate() {
-            let server = Server::start(*kind);
-            for (column, shape) in SHAPES.iter().enumerate() {
-                eprint!("\rround {} of {rounds}: {} {shape:?}            ", round + 1, kind.name());
-                let figures = runtime.block_on(load::run(&server, *shape, kind.speaks()));
-                measured[at][column].push(figures);
+        eprint!("\rround {} of {rounds}  ", round + 1);
+        let servers: Vec<Server> = kinds.iter().map(|kind| Server::start(*kind)).collect();
+        for (column, shape) in SHAPES.iter().enumerate() {
+            for ((kind, server), measured) in kinds.iter().zip(&servers).zip(&mut measured) {
+                let figures = runtime.block_on(load::run(server, *shape, kind.speaks()));
+                measured[column].push(figures);
             }
         }
     }
     let mut idle = Vec::new();
     for kind in kinds {
-        eprint!("\ridle connections: {}                                ", kind.name());
+        eprint!("\ridle connections: {}              ", kind.name());
         idle.push(runtime.block_on(idle::run(&Server::start(*kind), kind.speaks())));
     }
-    eprintln!("\r                                                         ");
+    eprintln!();
     print_table(kinds, &measured, &idle)
 }
 
@@ -103,18 +103,12 @@ fn print_table(kinds: &[Kind], measured: &[Vec<Vec<Figures>>], idle: &[idle::Fig
     }
     println!(" bytes an idle connection | µs a connect |");
     println!("| --- |{}", " --: |".repeat(SHAPES.len() + 2));
-    let mut table = Vec::new();
     for ((kind, columns), idle) in kinds.iter().zip(measured).zip(idle) {
-        let row: Vec<f64> = columns
-            .iter()
-            .map(|rounds| median(rounds.iter().map(|figures| figures.micros)))
-            .collect();
         print!("| {} |", kind.name());
-        for micros in &row {
-            print!(" {micros:.2} |");
+        for rounds in columns {
+            print!(" {:.2} |", median(rounds.iter().map(|figures| figures.micros)));
         }
         println!(" {:.0} | {:.1} |", idle.bytes, idle.connect_micros);
-        table.push((*kind, row, idle.bytes));
     }
     println!();
     for (kind, columns) in kinds.iter().zip(measured) {
@@ -128,16 +122,12 @@ fn print_table(kinds: &[Kind], measured: &[Vec<Vec<Figures>>], idle: &[idle::Fig
             spreads.join(" ")
         );
     }
-    judge(&table, measured, kinds)
+    judge(kinds, measured, idle)
 }
 
 /// The bars of the project: each is a ratio within this run.
-fn judge(
-    table: &[(Kind, Vec<f64>, f64)],
-    measured: &[Vec<Vec<Figures>>],
-    kinds: &[Kind],
-) -> ExitCode {
-    let row = |wanted: Kind| table.iter().find(|(kind, ..)| *kind == wanted);
+fn judge(kinds: &[Kind], measured: &[Vec<Vec<Figures>>], idle: &[idle::Figures]) -> ExitCode {
+    let row = |wanted: Kind| kinds.iter().position(|kind| *kind == wanted);
     let (Some(raw), Some(binary), Some(plain), Some(small), Some(batch)) = (
         row(Kind::MoorlineRaw),
         row(Kind::MoorlineBinary),
@@ -148,20 +138,24 @@ fn judge(
         println!("\nNot all kinds were measured: nothing is judged.");
         return ExitCode::SUCCESS;
     };
-    let best_large = plain.1[4].min(small.1[4]).min(batch.1[4]);
+    let beside = |one: usize, other: usize, column: usize| {
+        let (one, other) = (&measured[one][column], &measured[other][column]);
+        median(one.iter().zip(other).map(|(one, other)| one.micros / other.micros))
+    };
+    let best = |other: f64, another: usize| other.max(beside(raw, another, 4));
+    let beside_best = [plain, small, batch].into_iter().fold(0.0, best);
     let mut bars = vec![
-        ("raw, C32 32 B W1, beside 4 KiB".to_owned(), raw.1[0] / small.1[0], 1.10),
-        ("raw, C256 32 B W1, beside 4 KiB".to_owned(), raw.1[1] / small.1[1], 1.10),
-        ("raw, C32 32 B W64, beside per batch".to_owned(), raw.1[2] / batch.1[2], 1.25),
-        ("raw, C32 16 KiB W64, beside the best".to_owned(), raw.1[4] / best_large, 1.05),
-        ("idle bytes, raw".to_owned(), raw.2, 8_000.0),
-        ("idle bytes, session".to_owned(), binary.2, 10_000.0),
+        ("raw, C32 32 B W1, beside 4 KiB".to_owned(), beside(raw, small, 0), 1.10),
+        ("raw, C256 32 B W1, beside 4 KiB".to_owned(), beside(raw, small, 1), 1.10),
+        ("raw, C32 32 B W64, beside per batch".to_owned(), beside(raw, batch, 2), 1.25),
+        ("raw, C32 16 KiB W64, beside the best".to_owned(), beside_best, 1.05),
+        ("idle bytes, raw".to_owned(), idle[raw].bytes, 8_000.0),
+        ("idle bytes, session".to_owned(), idle[binary].bytes, 10_000.0),
     ];
     for (column, Shape { connections, payload, in_flight }) in SHAPES.iter().enumerate() {
         let name = format!("binary beside raw, C{connections} {payload} B W{in_flight}");
-        bars.push((name, binary.1[column] / raw.1[column], 1.5));
-        let at = kinds.iter().position(|kind| *kind == Kind::MoorlineRaw).expect("it is there");
-        let spread = median(measured[at][column].iter().map(|figures| figures.worst_p99));
+        bars.push((name, beside(binary, raw, column), 1.5));
+        let spread = median(measured[raw][column].iter().map(|figures| figures.worst_p99));
         let name = format!("raw, worst p99 beside median, C{connections} {payload} B W{in_flight}");
         bars.push((name, spread, 3.0));
     }
