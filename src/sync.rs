@@ -120,11 +120,9 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
         let mut state = lock(self.mutex);
         if self.is_first(&mut state) {
             if let Some(value) = ready(&mut state) {
-                let ticket = self.ticket.take();
-                let next = ticket.and_then(|ticket| (self.list)(&mut state).leave(ticket));
                 drop(state);
-                if let Some(waker) = next {
-                    waker.wake();
+                if let Some(ticket) = self.ticket.take() {
+                    self.leave(ticket);
                 }
                 return Poll::Ready(value);
             }
@@ -135,6 +133,14 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
             Some(ticket) => list.stay(ticket, context.waker()),
         }
         Poll::Pending
+    }
+
+    #[cold]
+    fn leave(&self, ticket: u64) {
+        let next = (self.list)(&mut lock(self.mutex)).leave(ticket);
+        if let Some(waker) = next {
+            waker.wake();
+        }
     }
 
     fn is_first(&self, state: &mut S) -> bool {
@@ -148,11 +154,10 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
 }
 
 impl<S, L: Fn(&mut S) -> &mut WaitList> Drop for Place<'_, S, L> {
+    #[inline]
     fn drop(&mut self) {
-        let Some(ticket) = self.ticket.take() else { return };
-        let next = (self.list)(&mut lock(self.mutex)).leave(ticket);
-        if let Some(waker) = next {
-            waker.wake();
+        if let Some(ticket) = self.ticket.take() {
+            self.leave(ticket);
         }
     }
 }

@@ -143,6 +143,24 @@ pub trait Sender: Send + 'static {
     /// When the link has ended, or the frame is larger than the transport can carry.
     fn send(&mut self, frame: Frame) -> impl Future<Output = Result<(), TransportError>> + Send;
 
+    /// Takes frames as [`send`](Self::send) does, one after another until there are none: the driver hands over
+    /// each batch so. A transport that can take many at once for less than one by one has its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    fn send_all(
+        &mut self,
+        frames: &mut (impl Iterator<Item = Frame> + Send),
+    ) -> impl Future<Output = Result<(), TransportError>> + Send {
+        async {
+            for frame in frames {
+                self.send(frame).await?;
+            }
+            Ok(())
+        }
+    }
+
     /// Sends on what [`send`](Self::send) has held back. The driver calls it once after each batch.
     ///
     /// # Errors

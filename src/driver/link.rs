@@ -4,6 +4,7 @@
 //! future that owns it: one box for each half and link, none for a message.
 
 use std::future::Future;
+use std::iter;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -132,12 +133,21 @@ async fn write_all<S: Sender>(
     sender: &mut S,
     batch: &mut Vec<Transmit>,
 ) -> Result<(), TransportError> {
-    for transmit in batch.drain(..) {
-        match transmit {
-            Transmit::Frame(frame) => sender.send(frame).await?,
-            Transmit::Ping => sender.ping().await?,
-            Transmit::Close(close) => return sender.close(close).await,
+    let mut batch = batch.drain(..);
+    loop {
+        let mut other = None;
+        let mut frames = iter::from_fn(|| match batch.next() {
+            Some(Transmit::Frame(frame)) => Some(frame),
+            next => {
+                other = next;
+                None
+            }
+        });
+        sender.send_all(&mut frames).await?;
+        match other {
+            Some(Transmit::Ping) => sender.ping().await?,
+            Some(Transmit::Close(close)) => return sender.close(close).await,
+            Some(Transmit::Frame(_)) | None => return sender.flush().await,
         }
     }
-    sender.flush().await
 }

@@ -34,7 +34,7 @@ const FRAMES_A_TURN: usize = 64;
 const BYTES_A_POLL: usize = 64 * 1024;
 
 /// Frames after which the machine's answers are carried out, so that only a few wait in it.
-const FRAMES_A_DRAIN: usize = 8;
+const FRAMES_A_DRAIN: usize = 32;
 
 /// Batches written in one turn, so that a link that takes everything at once leaves room to read.
 const BATCHES_A_TURN: usize = 4;
@@ -78,6 +78,8 @@ pub(crate) struct Driver<R: Role> {
     held: usize,
     /// The time at the start of this turn.
     now: Time,
+    /// The machine has been asked for all that it answers to what it was told.
+    asked: bool,
     /// There is more to do before something new happens.
     again: bool,
     /// Whether the next message that is taken wakes this driver.
@@ -121,6 +123,7 @@ impl<R: Role> Driver<R> {
             unheard: Time::MAX,
             held: 0,
             now: shared.runtime.now(),
+            asked: false,
             again: false,
             told_waits: false,
             connect_after: false,
@@ -138,6 +141,7 @@ impl<R: Role> Driver<R> {
     #[inline(always)]
     fn tell(&mut self, input: Input) {
         self.machine.handle(self.now, input);
+        self.asked = false;
     }
 
     fn begin_link(&mut self, link: Link, can: Capabilities, auth: Option<Bytes>) {
@@ -424,7 +428,15 @@ impl<R: Role> Driver<R> {
     }
 
     /// Does what the machine says.
+    #[inline]
     fn drain(&mut self) {
+        if !self.asked {
+            self.drain_machine();
+        }
+    }
+
+    fn drain_machine(&mut self) {
+        self.asked = true;
         loop {
             let output = self.machine.poll();
             self.note_status();

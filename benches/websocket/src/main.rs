@@ -43,7 +43,7 @@ fn main() -> ExitCode {
                 .iter()
                 .map(|name| Kind::named(name).expect("a kind of server"))
                 .collect();
-            compare(&kinds, 5)
+            compare(&kinds, 9)
         }
         ["one", kind, column] => {
             one(Kind::named(kind).expect("a kind of server"), column.parse().expect("a column"));

@@ -18,6 +18,9 @@ use crate::{scratch, trace};
 /// How much is read and thrown away after a violation, so that the close that tells of it is not overtaken by a reset.
 const LINGER: usize = 1 << 20;
 
+/// Up to how many bytes that came in one read the messages among them share, instead of a memory for each.
+const SHARED: usize = 4 * 1024;
+
 /// The half of a WebSocket that receives.
 ///
 /// It answers pings by itself while it is being polled, and a close as soon as that has come: the answer is written before
@@ -40,7 +43,7 @@ const LINGER: usize = 1 << 20;
 ///
 /// Nothing is held while nothing comes: reads go to a buffer of 64 KiB that all connections of a thread share. What was read
 /// and not taken yet is kept, up to as much, and one message that has not come in full, up to the limit. A payload that
-/// comes out holds at most four times its size, or 64 KiB less a header if that is less.
+/// comes out holds at most four times its size; small ones that came at once may share up to 4 KiB.
 ///
 /// # Cancel safety
 ///
@@ -122,7 +125,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
     fn decode_rest(&mut self) -> Result<Step, Violation> {
         let (consumed, step) = self.decoder.step(&mut self.rest)?;
         let step = match step {
-            Step::Whole(text, range) if range.len() >= self.rest_size / 4 => {
+            Step::Whole(text, range)
+                if self.rest_size <= SHARED || range.len() >= self.rest_size / 4 =>
+            {
                 let mut whole = self.rest.split_to(consumed);
                 whole.advance(range.start);
                 Step::Item(Item::Message(frame(text, whole.freeze())))

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::iter;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -9,6 +10,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use moorline_core::{CloseFrame, Frame, Sender, TransportError};
 
 use crate::link::{Link, Shared, Side};
+use crate::outbox::Outbox;
 
 /// The half of a WebSocket that sends.
 ///
@@ -34,41 +36,51 @@ impl<S> WebSocketSender<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketSender<S> {
-    /// Waits until a frame can be taken, and has `push` put it in.
-    fn poll_push(
-        &self,
-        context: &mut Context<'_>,
-        push: impl FnOnce(&mut Shared<S>),
-    ) -> Poll<Result<(), TransportError>> {
-        let mut shared = self.link.lock();
-        shared.check()?;
-        if shared.outbox.is_closed() {
-            return Poll::Ready(Err(TransportError::closed()));
-        }
-        if !shared.outbox.has_room() {
-            ready!(shared.poll_write(Side::Sender, context))?;
-        }
-        push(&mut shared);
-        if !shared.outbox.has_room() {
-            // Not all may be taken now: the next send, or the flush, goes on.
-            if let Poll::Ready(Err(error)) = shared.poll_write(Side::Sender, context) {
-                return Poll::Ready(Err(error.into()));
-            }
-        }
-        Poll::Ready(Ok(()))
+/// Waits until something can be taken, and has `push` put it in.
+fn poll_push<S: AsyncRead + AsyncWrite + Unpin>(
+    shared: &mut Shared<S>,
+    context: &mut Context<'_>,
+    push: impl FnOnce(&mut Outbox),
+) -> Poll<Result<(), TransportError>> {
+    shared.check()?;
+    if shared.outbox.is_closed() {
+        return Poll::Ready(Err(TransportError::closed()));
     }
+    if !shared.outbox.has_room() {
+        ready!(shared.poll_write(Side::Sender, context))?;
+    }
+    push(&mut shared.outbox);
+    if !shared.outbox.has_room() {
+        // Not all may be taken now: the next send, or the flush, goes on.
+        if let Poll::Ready(Err(error)) = shared.poll_write(Side::Sender, context) {
+            return Poll::Ready(Err(error.into()));
+        }
+    }
+    Poll::Ready(Ok(()))
 }
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Sender for WebSocketSender<S> {
     async fn send(&mut self, frame: Frame) -> Result<(), TransportError> {
-        let mut frame = Some(frame);
+        self.send_all(&mut iter::once(frame)).await
+    }
+
+    async fn send_all(
+        &mut self,
+        frames: &mut (impl Iterator<Item = Frame> + Send),
+    ) -> Result<(), TransportError> {
+        let mut next = frames.next();
         poll_fn(|context| {
-            self.poll_push(context, |shared| match frame.take() {
-                Some(Frame::Text(payload)) => shared.outbox.push(true, payload),
-                Some(Frame::Binary(payload)) => shared.outbox.push(false, payload),
-                None => {}
-            })
+            // One lock for all that find room.
+            let mut shared = self.link.lock();
+            while next.is_some() {
+                ready!(poll_push(&mut shared, context, |outbox| match next.take() {
+                    Some(Frame::Text(payload)) => outbox.push(true, payload),
+                    Some(Frame::Binary(payload)) => outbox.push(false, payload),
+                    None => {}
+                }))?;
+                next = frames.next();
+            }
+            Poll::Ready(Ok(()))
         })
         .await
     }
@@ -78,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Sender for WebSocketSen
     }
 
     async fn ping(&mut self) -> Result<(), TransportError> {
-        poll_fn(|context| self.poll_push(context, |shared| shared.outbox.ping())).await
+        poll_fn(|context| poll_push(&mut self.link.lock(), context, Outbox::ping)).await
     }
 
     async fn close(&mut self, close: CloseFrame) -> Result<(), TransportError> {
