@@ -20,7 +20,7 @@ use crate::listeners::{self, Callback, Outcome, Token};
 use crate::sending::About;
 use crate::shared::{Command, Shared, State};
 use crate::streams::{Events, Messages, Statuses};
-use crate::sync::{Place, lock, wait_until};
+use crate::sync::{Place, lock, wait_until, wake};
 use crate::{Event, Message, PingError, Receipt, SendError, Stats, Status};
 
 /// What both ends of a connection can do: send, listen, look.
@@ -427,12 +427,6 @@ impl Handle {
 
     pub(crate) fn codec(&self) -> Option<&Arc<dyn Codec>> {
         self.shared.codec.get()
-    }
-}
-
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

@@ -12,7 +12,7 @@ use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Ov
 use crate::delivery::Delivery;
 use crate::driver::{Coming, Link};
 use crate::receipt::Outcomes;
-use crate::sync::{WaitList, lock};
+use crate::sync::{WaitList, lock, wake};
 use crate::{ConnectError, Event, SendError, Status};
 
 /// See the [module](self). Locks are never held while user code runs. Where both are, `state` is locked before
@@ -147,15 +147,13 @@ impl Shared {
 
     pub(crate) fn wake_driver(&self) {
         let waker = lock(&self.state).poke();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        wake(waker);
     }
 
     /// Gives the session a link of its client's.
     pub(crate) fn adopt(&self, adoption: Adoption) {
         let waker = lock(&self.state).command(Command::Adopt(Box::new(adoption)));
-        waker.into_iter().for_each(Waker::wake);
+        wake(waker);
     }
 
     /// Tells the application of something that the driver did not.

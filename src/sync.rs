@@ -11,6 +11,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Wakes whoever is to be woken, once the lock is released.
+pub(crate) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
 /// Who waits, in order.
 #[derive(Default)]
 pub(crate) struct WaitList {
@@ -120,9 +127,10 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
         let mut state = lock(self.mutex);
         if self.is_first(&mut state) {
             if let Some(value) = ready(&mut state) {
-                drop(state);
                 if let Some(ticket) = self.ticket.take() {
-                    self.leave(ticket);
+                    let next = (self.list)(&mut state).leave(ticket);
+                    drop(state);
+                    wake(next);
                 }
                 return Poll::Ready(value);
             }
@@ -138,9 +146,7 @@ impl<'a, S, L: Fn(&mut S) -> &mut WaitList> Place<'a, S, L> {
     #[cold]
     fn leave(&self, ticket: u64) {
         let next = (self.list)(&mut lock(self.mutex)).leave(ticket);
-        if let Some(waker) = next {
-            waker.wake();
-        }
+        wake(next);
     }
 
     fn is_first(&self, state: &mut S) -> bool {

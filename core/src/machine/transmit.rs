@@ -39,10 +39,14 @@ impl Machine {
     }
 
     /// Makes the next batch, if the link takes one and there is something to send.
+    #[inline]
     pub(super) fn transmit(&mut self, now: Time) {
-        if !self.control.writable || self.has_closed() {
-            return;
+        if self.control.writable && !self.has_closed() {
+            self.make_batch(now);
         }
+    }
+
+    fn make_batch(&mut self, now: Time) {
         if let Some(greeting) = self.control.greeting.take() {
             self.push_frame(greeting);
         }

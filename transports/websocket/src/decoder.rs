@@ -115,11 +115,8 @@ impl Decoder {
                 }
             }
             let input = &mut input[consumed..];
-            let mut cursor = Cursor::new(&*input);
-            let header = FrameHeader::parse(&mut cursor)
-                .map_err(|_| Violation::protocol("unknown kind of frame"))?;
-            let Some((header, length)) = header else { return Ok((consumed, Step::Wait)) };
-            let start = cursor.position() as usize;
+            let header = parse_header(input)?;
+            let Some((header, length, start)) = header else { return Ok((consumed, Step::Wait)) };
             self.check(&header)?;
             match header.opcode {
                 OpCode::Control(control) => {
@@ -242,6 +239,21 @@ impl Decoder {
         }
         frame(text, data.into())
     }
+}
+
+/// The header at the start of the input, its payload's length, and where that starts; `None` if it has not come in full.
+fn parse_header(input: &[u8]) -> Result<Option<(FrameHeader, u64, usize)>, Violation> {
+    // Nearly all frames: a short message as a whole.
+    if let [first @ (0x81 | 0x82), second @ 0x80..0xfe, a, b, c, d, ..] = *input {
+        let opcode = OpCode::Data(if first == 0x81 { Data::Text } else { Data::Binary });
+        let mask = Some([a, b, c, d]);
+        let header = FrameHeader { is_final: true, opcode, mask, ..FrameHeader::default() };
+        return Ok(Some((header, u64::from(second & 0x7f), 6)));
+    }
+    let mut cursor = Cursor::new(input);
+    let header = FrameHeader::parse(&mut cursor)
+        .map_err(|_| Violation::protocol("unknown kind of frame"))?;
+    Ok(header.map(|(header, length)| (header, length, cursor.position() as usize)))
 }
 
 /// A message of that kind.

@@ -32,6 +32,9 @@ const SLICES: usize = 16;
 /// What is kept of the memory when nothing waits.
 const KEPT: usize = 256;
 
+/// How large the memory becomes at once when that is not enough.
+const GROWN: usize = 4096;
+
 /// Pongs wait for room as one, the latest, when more than this waits (RFC 6455, section 5.5.3).
 const PONG_ROOM: usize = 4096;
 
@@ -267,7 +270,11 @@ impl Outbox {
         let length = length as u64;
         let size = header.len(length);
         self.waiting += size;
-        self.bytes.reserve(size + more);
+        let needed = size + more;
+        if self.bytes.capacity() - self.bytes.len() < needed {
+            let grown = if self.bytes.is_empty() { 0 } else { GROWN };
+            self.bytes.reserve(needed.max(grown));
+        }
         header.format(length, &mut self.bytes).expect("a Vec takes all");
         mask
     }
