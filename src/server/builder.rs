@@ -11,6 +11,7 @@ use moorline_core::{
 };
 use typed_builder::TypedBuilder;
 
+use super::door::{Door, Doors};
 use super::hooks::Hooks;
 use super::registry::Registry;
 use super::run::Life;
@@ -29,11 +30,20 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 #[builder(
     build_method(into = Server, doc = "Makes the server. Nothing happens until it runs."),
     builder_type(vis = "pub", name = ServerBuilder, doc = "Builds a [`Server`]; see [`ServerSettings`]."),
-    builder_method(vis = "pub(crate)")
+    builder_method(vis = "pub(crate)"),
+    mutators(
+        /// Adds another way in: another transport, or another address. A session may come back over any of them.
+        #[allow(unreachable_pub, reason = "the builder that it belongs to is public")]
+        pub fn add_acceptor(&mut self, acceptor: impl Acceptor) {
+            self.more.0.push(Box::new(acceptor));
+        }
+    )
 )]
 pub struct ServerSettings<A: Acceptor> {
     #[builder(setter(doc = "Where links come in. Required."))]
     acceptor: A,
+    #[builder(via_mutators)]
+    more: Doors,
     #[builder(setter(
         doc = "What gives it tasks and time. Required.",
         fn transform<R: Runtime>(runtime: R) -> Arc<dyn Runtime> {
@@ -148,10 +158,13 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
             config.codecs = vec![codec];
         }
         let limits = Limits {
-            handshakes: settings.handshakes.max(1),
+            // Each acceptor takes up a place while it waits.
+            handshakes: settings.handshakes.max(1 + settings.more.0.len()),
             drain_timeout: settings.drain_timeout,
             spread: settings.spread,
         };
+        let mut doors: Vec<Box<dyn Door>> = vec![Box::new(settings.acceptor)];
+        doors.extend(settings.more.0);
         Self {
             core: Arc::new(Core {
                 config: Arc::new(config),
@@ -162,7 +175,7 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
                 registry: Arc::new(Registry::default()),
                 sessions: Arc::new(Sessions::new(settings.sessions)),
                 hooks: Hooks::default(),
-                life: Life::new(Box::new(settings.acceptor)),
+                life: Life::new(doors),
             }),
         }
     }

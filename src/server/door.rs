@@ -7,6 +7,11 @@ use crate::driver::Link;
 /// A handshake of the transport's, and what it gives.
 pub(super) type Arrival = BoxFuture<'static, Result<(Link, Peer), TransportError>>;
 
+/// All ways in beside the first.
+#[derive(Default)]
+#[allow(unreachable_pub, unnameable_types, reason = "the server's builder has them in its type")]
+pub struct Doors(pub(super) Vec<Box<dyn Door>>);
+
 /// Any [`Acceptor`].
 pub(super) trait Door: Send {
     fn listen(&mut self) -> BoxFuture<'_, Result<(), TransportError>>;

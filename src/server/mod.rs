@@ -268,10 +268,17 @@ impl Server {
         }
     }
 
-    /// Where it listens; `None` while it does not run, or where its transport has no addresses.
+    /// Where it listens; `None` while it does not run, or where its transport has no addresses. Of several
+    /// acceptors the first one's.
     #[must_use]
     pub fn local_address(&self) -> Option<String> {
-        self.core.life.local_address()
+        self.local_addresses().into_iter().next()
+    }
+
+    /// Where it listens, for each acceptor that has an address; empty while it does not run.
+    #[must_use]
+    pub fn local_addresses(&self) -> Vec<String> {
+        self.core.life.local_addresses()
     }
 
     /// Whether it runs.

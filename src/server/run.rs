@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, select, select_all};
 use moorline_core::machine::Machine;
 use moorline_core::wire::Close;
 use moorline_core::{Runtime, Status, close_code};
@@ -30,8 +30,8 @@ pub(super) struct Life {
 
 struct State {
     phase: Phase,
-    door: Option<Box<dyn Door>>,
-    address: Option<String>,
+    doors: Option<Vec<Box<dyn Door>>>,
+    addresses: Vec<String>,
     changed: WaitList,
 }
 
@@ -54,29 +54,29 @@ pub struct Stopped {
 }
 
 impl Life {
-    pub(super) fn new(door: Box<dyn Door>) -> Self {
+    pub(super) fn new(doors: Vec<Box<dyn Door>>) -> Self {
         Self {
             state: Mutex::new(State {
                 phase: Phase::Idle,
-                door: Some(door),
-                address: None,
+                doors: Some(doors),
+                addresses: Vec::new(),
                 changed: WaitList::default(),
             }),
         }
     }
 
-    pub(super) fn local_address(&self) -> Option<String> {
-        lock(&self.state).address.clone()
+    pub(super) fn local_addresses(&self) -> Vec<String> {
+        lock(&self.state).addresses.clone()
     }
 
     pub(super) fn is_running(&self) -> bool {
         lock(&self.state).phase == Phase::Running
     }
 
-    fn enter(&self, phase: Phase, address: Option<String>) {
+    fn enter(&self, phase: Phase, addresses: Vec<String>) {
         let mut state = lock(&self.state);
         state.phase = phase;
-        state.address = address;
+        state.addresses = addresses;
         let wakers = state.changed.all();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
@@ -87,16 +87,16 @@ impl Life {
             .await;
     }
 
-    fn start(&self) -> Result<Box<dyn Door>, RunError> {
+    fn start(&self) -> Result<Vec<Box<dyn Door>>, RunError> {
         let mut state = lock(&self.state);
         match state.phase {
             Phase::Running => Err(RunError::AlreadyRunning),
             Phase::Starting => Err(RunError::AlreadyStarting),
             Phase::Stopping => Err(RunError::Stopping),
-            Phase::Idle => match state.door.take() {
-                Some(door) => {
+            Phase::Idle => match state.doors.take() {
+                Some(doors) => {
                     state.phase = Phase::Starting;
-                    Ok(door)
+                    Ok(doors)
                 }
                 None => Err(RunError::Stopping),
             },
@@ -104,34 +104,36 @@ impl Life {
     }
 }
 
-/// One run, which listens. Dropped, it closes the door and hands it back for the next.
+/// One run, which listens. Dropped, it closes the doors and hands them back for the next.
 pub(super) struct Run {
     core: Arc<Core>,
-    door: Option<Box<dyn Door>>,
+    doors: Vec<Box<dyn Door>>,
 }
 
 impl Run {
     /// Listens.
     pub(super) async fn begin(core: &Arc<Core>) -> Result<Self, RunError> {
-        let mut run = Self { core: core.clone(), door: Some(core.life.start()?) };
-        let door = run.door.as_mut().expect("a run has its door until it is dropped");
-        door.listen().await.map_err(RunError::Listen)?;
-        let address = door.local_address();
-        core.life.enter(Phase::Running, address);
+        let mut run = Self { core: core.clone(), doors: core.life.start()? };
+        let mut addresses = Vec::new();
+        for door in &mut run.doors {
+            door.listen().await.map_err(RunError::Listen)?;
+            addresses.extend(door.local_address());
+        }
+        core.life.enter(Phase::Running, addresses);
         Ok(run)
     }
 
     /// Takes links in until the server is stopped.
     pub(super) async fn serve(mut self) -> Result<(), RunError> {
         let core = self.core.clone();
-        let door = self.door.as_mut().expect("a run has its door until it is dropped");
         let result = {
             // Not only `Stopping`: a stop may be over before this is polled again.
             let stopping = pin!(core.life.wait(|state| state.phase != Phase::Running));
-            let accepting = pin!(accept_all(&core, door.as_mut()));
-            match select(stopping, accepting).await {
+            let doors = self.doors.iter_mut();
+            let accepting = doors.map(|door| Box::pin(accept_all(&core, door.as_mut())));
+            match select(stopping, select_all(accepting)).await {
                 Either::Left(((), _)) => Ok(()),
-                Either::Right((error, _)) => Err(error),
+                Either::Right(((error, ..), _)) => Err(error),
             }
         };
         drop(self);
@@ -144,15 +146,15 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        let Some(mut door) = self.door.take() else { return };
-        door.close();
+        let mut doors = std::mem::take(&mut self.doors);
+        doors.iter_mut().for_each(|door| door.close());
         let mut state = lock(&self.core.life.state);
-        state.door = Some(door);
+        state.doors = Some(doors);
         // While it is being stopped, `stop` sees to the connections and to the phase.
         let alone = state.phase != Phase::Stopping;
         if alone {
             state.phase = Phase::Idle;
-            state.address = None;
+            state.addresses.clear();
         }
         let wakers = state.changed.all();
         drop(state);
@@ -229,7 +231,7 @@ pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
     let gone = {
         let gone = pin!(async {
             // The next run needs the door.
-            core.life.wait(|state| state.door.is_some()).await;
+            core.life.wait(|state| state.doors.is_some()).await;
             core.registry.all_gone().await;
         });
         let deadline = pin!(sleep(&core.runtime, core.settings.drain_timeout));
@@ -249,7 +251,7 @@ struct Idle<'a>(&'a Arc<Core>);
 
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
-        self.0.life.enter(Phase::Idle, None);
+        self.0.life.enter(Phase::Idle, Vec::new());
     }
 }
 

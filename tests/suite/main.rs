@@ -30,6 +30,7 @@ mod handshakes;
 mod heartbeat;
 mod ids;
 mod lagging;
+mod lessons;
 mod listeners;
 mod losing;
 mod outcomes;

@@ -1,9 +1,21 @@
 //! Sessions that outlive their links: exactly once, in order, or told (R12, R45).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures_util::future::{join_all, join4};
 use moorline::server::Admission;
-use moorline::{Binary, Class, Codec, Connection, Handle, Json, Message, Raw, SendOutcome, Server};
+use moorline::{
+    Binary, Class, Codec, Connection, Handle, Json, Message, Network, Raw, SendOutcome, Server,
+    ServerConnection,
+};
+use moorline_core::{
+    BoxReceiver, BoxSender, BoxTransport, ConnectRequest, Transport, TransportError,
+};
 use moorline_memory::Direction;
 
+use crate::stage::pairs::Sockets;
+use crate::stage::scissors::Scissors;
 use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
@@ -28,9 +40,14 @@ in_virtual_time![
     r45_a_cut_in_place_of_any_frame_loses_and_doubles_nothing_in_binary,
     r45_a_cut_in_place_of_any_frame_loses_and_doubles_nothing_in_json,
     r45_unread_frames_of_the_old_link_are_discarded_before_the_count_is_answered,
-    two_sockets_are_never_alive_for_one_session,
     a_hung_link_is_dropped_when_its_client_comes_back,
-    recovery_works_more_than_once_in_a_row_without_traffic,
+];
+
+on_sockets![
+    r45_a_cut_at_any_frame_of_a_socket_loses_and_doubles_nothing_in_binary,
+    r45_a_cut_at_any_frame_of_a_socket_loses_and_doubles_nothing_in_json,
+    r45_a_session_moves_between_two_transports_in_binary,
+    r45_a_session_moves_between_two_transports_in_json,
 ];
 
 /// Retention in the tests, long against all their outages.
@@ -207,10 +224,10 @@ async fn r45_a_close_in_order_ends_the_session(stage: Stage) {
 }
 
 async fn r45_a_session_of_another_identity_is_refused_and_a_new_one_begins(stage: Stage) {
-    let name = std::sync::Arc::new(std::sync::Mutex::new("ann".to_owned()));
+    let name = Arc::new(std::sync::Mutex::new("ann".to_owned()));
     let own = name.clone();
     let server = stage.server().retention(RETENTION).authenticator(
-        async |visitor: std::sync::Arc<moorline::server::Visitor>| {
+        async |visitor: Arc<moorline::server::Visitor>| {
             Ok(Admission::of(visitor.auth::<String>().unwrap().unwrap()))
         },
     );
@@ -339,6 +356,127 @@ async fn converse(stage: &Virtual, server: &Server, connection: &Connection, gue
     assert_eq!((connection.stats().counts.received, guest.stats().counts.received), (all, all));
 }
 
+async fn r45_a_cut_at_any_frame_of_a_socket_loses_and_doubles_nothing_in_binary(stage: Sockets) {
+    cut_sockets_everywhere(&stage, || Binary).await;
+}
+
+async fn r45_a_cut_at_any_frame_of_a_socket_loses_and_doubles_nothing_in_json(stage: Sockets) {
+    cut_sockets_everywhere(&stage, || Json).await;
+}
+
+/// All at once, since the time is real: each client's links are cut at one frame, and again some frames later.
+async fn cut_sockets_everywhere<C: Codec>(stage: &Stage, codec: impl Fn() -> C) {
+    let server = stage.server().retention(RETENTION).buffer(Default::default()).run().await;
+    let mut conversations = Vec::new();
+    for frame in 1..=16 {
+        for way in [Direction::ToServer, Direction::ToClient] {
+            for before in [false, true] {
+                let scissors =
+                    Scissors::new(stage.transport(), way, before, vec![frame, frame + 5]);
+                let client = stage.client().codec(codec()).buffer(Default::default());
+                let client = client.over(scissors.clone());
+                let server = &server;
+                conversations.push(async move {
+                    let connection = client.connect().await;
+                    let guest = other_end(stage, server, &connection).await;
+                    talk(stage, &connection, &guest).await;
+                    (frame, scissors.left())
+                });
+            }
+        }
+    }
+    for (frame, left) in join_all(conversations).await {
+        // The conversation has seventeen frames each way at least, a second handshake included.
+        assert!(left == 0 || frame > 12, "not cut at {frame} and after");
+    }
+}
+
+/// By its session: the id is another one after each cut.
+async fn other_end(stage: &Stage, server: &Server, connection: &Handle) -> ServerConnection {
+    let find = || {
+        let session = connection.session()?;
+        server.connections().into_iter().find(|guest| guest.session().as_ref() == Some(&session))
+    };
+    stage.until("the server has the session", || find().is_some()).await;
+    find().unwrap()
+}
+
+/// Numbers both ways, over whatever happens.
+async fn talk(stage: &Stage, connection: &Handle, guest: &Handle) {
+    let talk = async |from: &Handle| {
+        for n in 0..2 * COUNT {
+            from.send(n.to_string()).await.unwrap();
+            stage.sleep(SECOND / 5).await;
+        }
+    };
+    let hear =
+        async |at: &Handle| assert_eq!(stage.texts(at, 2 * COUNT).await, numbers(0..2 * COUNT));
+    join4(talk(connection), talk(guest), hear(connection), hear(guest)).await;
+    let all = 2 * COUNT as u64;
+    let counts = || [connection.stats().counts, guest.stats().counts];
+    stage
+        .until("all is acknowledged", || counts().iter().all(|counts| counts.acknowledged == all))
+        .await;
+    assert_eq!(counts().map(|counts| (counts.received, counts.gaps)), [(all, 0); 2]);
+}
+
+async fn r45_a_session_moves_between_two_transports_in_binary(stage: Sockets) {
+    move_between_transports(&stage, Binary).await;
+}
+
+async fn r45_a_session_moves_between_two_transports_in_json(stage: Sockets) {
+    move_between_transports(&stage, Json).await;
+}
+
+/// Each link of the client's is over another transport than the one before, and ends after a few frames.
+async fn move_between_transports(stage: &Stage, codec: impl Codec) {
+    let network = Network::builder(stage.runtime()).build();
+    let server = stage.server().retention(RETENTION).buffer(Default::default());
+    let server = server.add_acceptor(network.acceptor("aside")).run().await;
+    let transport = Alternating {
+        transports: [stage.transport(), BoxTransport::new(network.transport("aside"))],
+        links: Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]),
+    };
+    let links = transport.links.clone();
+    let transport = BoxTransport::new(transport);
+    let cuts = vec![5, 9, 13, 17];
+    let scissors = Scissors::new(transport, Direction::ToServer, false, cuts);
+    let client = stage.client().codec(codec).buffer(Default::default()).over(scissors.clone());
+    let connection = client.connect().await;
+    let (session, journal) = (connection.session(), Journal::of_losses(&connection));
+    let guest = stage.guest(&server, &connection).await;
+    talk(stage, &connection, &guest).await;
+    assert_eq!(scissors.left(), 0);
+    assert_eq!(journal.words().iter().filter(|word| *word == "recovered").count(), 4);
+    assert_eq!(connection.session(), session);
+    assert_eq!(connection.stats().counts.recoveries, 4);
+    let links = [0, 1].map(|at| links[at].load(Ordering::Relaxed));
+    assert!(links[0] >= 2 && links[1] >= 2, "both carried it: {links:?}");
+}
+
+/// One transport after the other, in turn.
+struct Alternating {
+    transports: [BoxTransport; 2],
+    links: Arc<[AtomicUsize; 2]>,
+}
+
+impl Transport for Alternating {
+    type Sender = BoxSender;
+    type Receiver = BoxReceiver;
+
+    async fn connect(
+        &self,
+        request: &ConnectRequest,
+    ) -> Result<(BoxSender, BoxReceiver), TransportError> {
+        let at = usize::from(
+            self.links[0].load(Ordering::Relaxed) > self.links[1].load(Ordering::Relaxed),
+        );
+        let link = self.transports[at].connect(request).await?;
+        self.links[at].fetch_add(1, Ordering::Relaxed);
+        Ok(link)
+    }
+}
+
 async fn r45_unread_frames_of_the_old_link_are_discarded_before_the_count_is_answered(
     stage: Virtual,
 ) {
@@ -357,17 +495,6 @@ async fn r45_unread_frames_of_the_old_link_are_discarded_before_the_count_is_ans
     assert!(stage.waits(&mut Box::pin(guest.next_message())).await, "and nothing twice");
 }
 
-async fn two_sockets_are_never_alive_for_one_session(stage: Virtual) {
-    let Pair { server, connection, guest } = pair(&stage).await;
-    let journal = Journal::of_losses(&connection);
-    stage.network.duplicate_connects(Virtual::PLACE);
-    stage.network.half_open(Virtual::PLACE, Direction::ToClient);
-    stage.reads(&journal, "recovered").await;
-    stage.until("one link", || stage.links() <= 2 && server.count() == 1).await;
-    say(&connection, 0..5).await;
-    assert_eq!(stage.texts(&guest, 5).await, numbers(0..5));
-}
-
 async fn a_hung_link_is_dropped_when_its_client_comes_back(stage: Virtual) {
     let Pair { connection, guest, .. } = pair(&stage).await;
     let (journal, at_server) = (Journal::of_losses(&connection), Journal::of_losses(&guest));
@@ -380,15 +507,4 @@ async fn a_hung_link_is_dropped_when_its_client_comes_back(stage: Virtual) {
     let words = at_server.words();
     let expected = ["disconnect TransportClose", "connecting", "connect", "recovered"];
     assert_eq!(words, expected);
-}
-
-async fn recovery_works_more_than_once_in_a_row_without_traffic(stage: Virtual) {
-    let Pair { connection, guest, .. } = pair(&stage).await;
-    for _ in 0..5 {
-        let journal = Journal::of_losses(&connection);
-        stage.network.reset(Virtual::PLACE);
-        stage.reads(&journal, "recovered").await;
-    }
-    say(&connection, 0..3).await;
-    assert_eq!(stage.texts(&guest, 3).await, numbers(0..3));
 }

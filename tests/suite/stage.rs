@@ -9,6 +9,7 @@ pub(crate) mod journal;
 #[macro_use]
 pub(crate) mod pairs;
 pub(crate) mod plan;
+pub(crate) mod scissors;
 pub(crate) mod stranger;
 pub(crate) mod venue;
 pub(crate) mod websocket;
@@ -22,7 +23,7 @@ use futures_util::future::{Either, select};
 use moorline::{
     Backoff, Connection, Handle, Heartbeat, Message, Runtime, Server, ServerConnection,
 };
-use moorline_core::{Time, TransportErrorKind};
+use moorline_core::{BoxTransport, Time, TransportErrorKind};
 use moorline_memory::Direction;
 
 pub(crate) use self::journal::Journal;
@@ -114,6 +115,11 @@ impl Stage {
         echo(&server);
         self.run(&server).await;
         server
+    }
+
+    /// What the stage's clients connect over.
+    pub(crate) fn transport(&self) -> BoxTransport {
+        self.inner.venue.transport()
     }
 
     /// A link without a client behind it.

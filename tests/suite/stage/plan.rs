@@ -10,9 +10,9 @@ use moorline::server::{Admission, Authenticator, Refusal, SessionLimits, Visitor
 use moorline::{
     Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
 };
-use moorline_core::{BoxFuture, BoxTransport, ConnectRequest};
+use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
 
-use super::erased::{AnyAuthenticator, AnyCodec};
+use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec};
 use super::{SECOND, Stage};
 
 type Credentials = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
@@ -99,6 +99,12 @@ impl ClientPlan {
         self
     }
 
+    /// Over that transport and not the stage's.
+    pub(crate) fn over(mut self, transport: impl Transport) -> Self {
+        self.transport = BoxTransport::new(transport);
+        self
+    }
+
     pub(crate) fn room(mut self, room: &str) -> Self {
         self.room = Some(room.to_owned());
         self
@@ -162,6 +168,7 @@ impl ClientPlan {
 /// A server to be.
 pub(crate) struct ServerPlan {
     stage: Stage,
+    more: Vec<AnyAcceptor>,
     codec: Option<Arc<dyn Codec>>,
     authenticator: Arc<dyn Authenticator>,
     ids: Option<Ids>,
@@ -184,6 +191,7 @@ pub(crate) struct ServerPlan {
 impl ServerPlan {
     pub(super) fn new(stage: &Stage) -> Self {
         Self {
+            more: Vec::new(),
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
@@ -227,6 +235,12 @@ impl ServerPlan {
         self
     }
 
+    /// Lets links in there too.
+    pub(crate) fn add_acceptor(mut self, acceptor: impl Acceptor) -> Self {
+        self.more.push(AnyAcceptor::new(acceptor));
+        self
+    }
+
     pub(crate) fn authenticator(mut self, authenticator: impl Authenticator) -> Self {
         self.authenticator = Arc::new(authenticator);
         self
@@ -240,7 +254,7 @@ impl ServerPlan {
     /// Builds it; it does not run yet.
     pub(crate) fn build(self) -> Server {
         let time = |span| self.stage.time(span);
-        let builder = Server::builder()
+        let mut builder = Server::builder()
             .acceptor(self.stage.inner.venue.acceptor())
             .runtime(self.stage.runtime())
             .authenticator(AnyAuthenticator(self.authenticator))
@@ -258,6 +272,9 @@ impl ServerPlan {
             .sessions(self.sessions)
             .buffer(scaled(&self.stage, self.buffer))
             .stalled_after(time(self.stalled_after));
+        for acceptor in self.more {
+            builder = builder.add_acceptor(acceptor);
+        }
         match (self.codec.map(AnyCodec), self.ids) {
             (None, None) => builder.build(),
             (Some(codec), None) => builder.codec(codec).build(),

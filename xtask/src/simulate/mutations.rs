@@ -87,8 +87,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
                 old: "    fn poll_link(&mut self, context: &mut Context<'_>) {
 ",
                 new: "    fn poll_link(&mut self, context: &mut Context<'_>) {
-        while let Some(Poll::Ready(Some(Ok(incoming)))) =
-            self.old.as_mut().map(|old| old.incoming.as_mut().poll_next(context))
+        while let Some(Poll::Ready(Ok(Some(incoming)))) =
+            self.old.as_mut().map(|old| old.incoming.as_mut().poll_read(context))
         {
             if let Incoming::Frame(frame) = incoming {
                 self.tell(Input::Frame(frame));
@@ -118,8 +118,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a skip not counted",
         edits: &[Edit {
             file: "core/src/machine/open.rs",
-            old: "Packet::Skip(count) => self.inbound.skip(now, count),",
-            new: "Packet::Skip(_) => {}",
+            old: "Ok(Packet::Skip(count)) => self.inbound.skip(now, count),",
+            new: "Ok(Packet::Skip(_)) => {}",
         }],
     },
     Mutation {
