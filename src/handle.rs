@@ -253,12 +253,7 @@ impl Handle {
     /// What was counted so far (R46). Never waits.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let (counts, queued) = {
-            let state = lock(&self.shared.state);
-            (state.counts, state.queued())
-        };
-        let delivery = lock(&self.shared.delivery);
-        Stats { counts, queued, unheard: delivery.unheard(), late: delivery.requests.late() }
+        self.shared.stats()
     }
 
     /// The configuration in force (R13).

@@ -74,6 +74,8 @@ mod requests;
 mod sending;
 pub mod server;
 mod shared;
+
+mod stats;
 mod streams;
 mod sync;
 #[cfg(all(feature = "websocket", feature = "tokio"))]
@@ -102,8 +104,8 @@ pub use moorline_tokio::Tokio;
 pub use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor};
 pub use receipt::{NotAcknowledged, Receipt};
 pub use requests::Request;
-pub use sending::Stats;
 pub use server::{Server, ServerConnection};
+pub use stats::{Drops, ServerStats, Stats};
 pub use streams::{Events, Messages, Statuses};
 
 /// The events one can listen for, as values.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use moorline_core::machine::{self, Dropped, Outcome};
 
 use crate::shared::{Shared, State};
+use crate::stats::Drops;
 use crate::sync::wait_for;
 
 /// How many messages that went neither way are remembered, for receipts that are asked late.
@@ -141,6 +142,7 @@ impl fmt::Debug for Receipt<'_> {
 pub(crate) struct Outcomes {
     handed_over: u64,
     acknowledged: u64,
+    pub(crate) drops: Drops,
     settled: BTreeMap<u64, Outcome>,
     /// Of what was settled up to this one, some is forgotten.
     forgotten: u64,
@@ -156,6 +158,7 @@ impl Outcomes {
     }
 
     pub(crate) fn settle(&mut self, ticket: u64, outcome: Outcome) {
+        self.drops.count(outcome);
         self.settled.insert(ticket, outcome);
         if self.settled.len() > MAX_SETTLED {
             if let Some((oldest, _)) = self.settled.pop_first() {

@@ -1,9 +1,9 @@
-//! What a message is beside its frame, and what is counted of all.
+//! What a message is beside its frame.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::time::Duration;
 
-use moorline_core::machine::{Counts, Outgoing};
+use moorline_core::machine::Outgoing;
 use moorline_core::{Class, Frame, Message, Runtime, Time};
 
 /// What has to be known of a message once it is encoded.
@@ -26,18 +26,4 @@ impl About {
         outgoing.key = self.key;
         outgoing
     }
-}
-
-/// What a connection has counted, and what it holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// What the session counts: sent, acknowledged, replayed, lost, recoveries, gaps.
-    pub counts: Counts,
-    /// Bytes that wait to be handed to the link.
-    pub queued: usize,
-    /// Messages that nobody listened for in time.
-    pub unheard: u64,
-    /// Answers that came when nobody waited for them any more.
-    pub late: u64,
 }

@@ -12,6 +12,7 @@ use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Ov
 use crate::delivery::Delivery;
 use crate::driver::{Coming, Link};
 use crate::receipt::Outcomes;
+use crate::stats::Stats;
 use crate::sync::{WaitList, lock, wake};
 use crate::{ConnectError, Event, SendError, Status};
 
@@ -148,6 +149,16 @@ impl Shared {
     pub(crate) fn wake_driver(&self) {
         let waker = lock(&self.state).poke();
         wake(waker);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let (counts, queued, dropped) = {
+            let state = lock(&self.state);
+            (state.counts, state.queued(), state.outcomes.drops)
+        };
+        let delivery = lock(&self.delivery);
+        let (unheard, late) = (delivery.unheard(), delivery.requests.late());
+        Stats { counts, queued, dropped, unheard, late }
     }
 
     /// Gives the session a link of its client's.

@@ -4,6 +4,7 @@ mod admission;
 mod builder;
 mod connection;
 mod door;
+mod emit;
 mod hooks;
 mod registry;
 mod role;
@@ -15,12 +16,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline_core::wire::{EncodeError, Packet};
-use moorline_core::{Config, ConnectionId, Frame, Runtime};
+use moorline_core::{Config, ConnectionId, Runtime};
 
 pub use self::admission::{Admission, Authenticator, Visitor};
 pub use self::builder::{ServerBuilder, ServerSettings};
 pub use self::connection::ServerConnection;
+pub use self::emit::Emitted;
 pub use self::hooks::HookError;
 pub use self::run::Stopped;
 pub use self::sessions::SessionLimits;
@@ -31,8 +32,8 @@ use self::registry::Registry;
 use self::run::{Life, Run};
 use self::sessions::Sessions;
 use crate::listeners::Outcome;
-use crate::sending::About;
-use crate::{Disconnect, ErrorEvent, Message, Origin, RunError, SendError, StopError};
+use crate::stats::ServerStats;
+use crate::{Disconnect, ErrorEvent, Origin, RunError, StopError};
 
 /// Takes connections in. Cheap to clone; all clones are one server.
 ///
@@ -96,17 +97,6 @@ struct Limits {
     handshakes: usize,
     drain_timeout: Duration,
     spread: Duration,
-}
-
-/// What became of a message sent to all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Emitted {
-    /// Connections that it was accepted for.
-    pub sent: usize,
-    /// Connections that it was not sent to: their queue was full, the message too large for them or
-    /// not to be said in their codec, or they were just closing. Those that read on are told what they miss.
-    pub skipped: usize,
 }
 
 impl Server {
@@ -231,41 +221,11 @@ impl Server {
         self.core.registry.connections()
     }
 
-    /// Sends a message to every connection (R34), also to those whose clients are away for the moment, encoded
-    /// once for each codec in use. It never waits: a connection whose queue is full is skipped, and counted, and
-    /// its client is told what it misses: a numbered message as a gap at its place
-    /// ([`Recovery::Gap`](crate::Recovery)), another one as [`Missed`](crate::Event::Missed).
-    ///
-    /// # Errors
-    ///
-    /// When it reached nobody and a codec in use cannot write it.
-    pub fn emit(&self, message: impl Into<Message>) -> Result<Emitted, SendError> {
-        let message = message.into();
-        let about = About::of(&message);
-        let packet = Packet::Message(message);
-        let mut encoded: Vec<(&'static str, Result<Frame, EncodeError>)> = Vec::new();
-        let mut emitted = Emitted::default();
-        for connection in self.connections() {
-            let Some(codec) = connection.codec() else { continue };
-            let known = encoded.iter().find(|(name, _)| *name == codec.name());
-            let frame = match known {
-                Some((_, frame)) => frame.clone(),
-                None => {
-                    let frame = codec.encode(packet.clone());
-                    encoded.push((codec.name(), frame.clone()));
-                    frame
-                }
-            };
-            let sent = frame.is_ok_and(|frame| {
-                connection.broadcast_encoded(about.outgoing(frame, &*self.core.runtime))
-            });
-            emitted.sent += usize::from(sent);
-            emitted.skipped += usize::from(!sent);
-        }
-        match encoded.into_iter().find_map(|(_, frame)| frame.err()) {
-            Some(error) if emitted.sent == 0 => Err(error.into()),
-            _ => Ok(emitted),
-        }
+    /// What was counted so far, over all connections (R46). Looks at each: for a page of figures, not for each
+    /// message.
+    #[must_use]
+    pub fn stats(&self) -> ServerStats {
+        self.core.registry.stats()
     }
 
     /// Where it listens; `None` while it does not run, or where its transport has no addresses. Of several

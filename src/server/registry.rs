@@ -8,6 +8,7 @@ use moorline_core::ConnectionId;
 
 use super::ServerConnection;
 use crate::shared::Shared;
+use crate::stats::{ServerStats, Stats};
 use crate::sync::{WaitList, lock, wait_until};
 
 /// How often an id that is taken is drawn anew. 120 random bits never need it; a generator of the user's
@@ -30,6 +31,9 @@ struct State {
     handshake_places: WaitList,
     ids: BTreeSet<ConnectionId>,
     open: BTreeMap<ConnectionId, ServerConnection>,
+    accepted: u64,
+    /// Of connections that are over.
+    past: Stats,
     all_gone: WaitList,
 }
 
@@ -58,7 +62,23 @@ impl Registry {
     }
 
     pub(super) fn open(&self, connection: ServerConnection) {
-        lock(&self.state).open.insert(connection.id(), connection);
+        let mut state = lock(&self.state);
+        state.accepted += 1;
+        state.open.insert(connection.id(), connection);
+    }
+
+    pub(super) fn stats(&self) -> ServerStats {
+        let (mut stats, links) = {
+            let state = lock(&self.state);
+            let (connections, accepted) = (state.open.len(), state.accepted);
+            let links: Vec<_> = state.links.values().cloned().collect();
+            let stats = ServerStats { connections, links: links.len(), accepted, sum: state.past };
+            (stats, links)
+        };
+        for link in &links {
+            stats.sum.add(&link.stats());
+        }
+        stats
     }
 
     pub(super) fn count(&self) -> usize {
@@ -156,6 +176,9 @@ impl Drop for Place {
         self.close();
         let mut state = lock(&self.registry.state);
         let shared = state.links.remove(&self.link);
+        if let Some(shared) = &shared {
+            state.past.add(&shared.stats().after_the_end());
+        }
         if let Some(id) = &self.id {
             state.ids.remove(id);
         }

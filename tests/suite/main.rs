@@ -46,6 +46,7 @@ mod running;
 mod sizes;
 mod slow;
 mod sockets;
+mod stats;
 mod statuses;
 mod stopping;
 mod strangers;

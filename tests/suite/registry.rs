@@ -1,6 +1,11 @@
 //! What a server knows of its connections (R34).
 
-use moorline::{Message, Reason};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use moorline::{Binary, Codec, Message, Reason};
+use moorline_core::Frame;
+use moorline_core::wire::{DecodeError, EncodeError, Packet};
 
 use crate::stage::{Journal, Pair, Stage};
 
@@ -9,6 +14,8 @@ behaviours![
     r34_it_is_up_to_date_inside_the_hooks,
     r34_emit_reaches_all_that_are_alive,
     r34_emit_passes_over_what_is_too_large_for_one,
+    r34_emit_encodes_once_for_all,
+    r34_emit_to_some_reaches_no_others,
     r34_a_hundred_round_trips_leave_nothing,
 ];
 
@@ -78,6 +85,62 @@ async fn r34_emit_passes_over_what_is_too_large_for_one(stage: Stage) {
     assert_eq!(stage.message(&large).await.bytes().len(), 2_000);
     server.emit("small").unwrap();
     assert_eq!(stage.texts(&small, 1).await, ["small"]);
+}
+
+async fn r34_emit_encodes_once_for_all(stage: Stage) {
+    let messages = Arc::new(AtomicUsize::new(0));
+    let server = stage.server().codec(Counting(messages.clone())).run().await;
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(stage.client().connect().await);
+    }
+    assert_eq!(server.emit("to all").unwrap().sent, 20);
+    for client in &clients {
+        assert_eq!(stage.texts(client, 1).await, ["to all"]);
+    }
+    assert_eq!(messages.load(Ordering::Relaxed), 1);
+}
+
+/// The codec of the defaults, which counts the messages that it writes.
+#[derive(Debug)]
+struct Counting(Arc<AtomicUsize>);
+
+impl Codec for Counting {
+    fn name(&self) -> &'static str {
+        Binary.name()
+    }
+
+    fn protocol(&self) -> Option<&'static str> {
+        Binary.protocol()
+    }
+
+    fn claims(&self, first: &Frame) -> bool {
+        Binary.claims(first)
+    }
+
+    fn has_session(&self) -> bool {
+        Binary.has_session()
+    }
+
+    fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
+        let is_message = matches!(packet, Packet::Message(_));
+        self.0.fetch_add(usize::from(is_message), Ordering::Relaxed);
+        Binary.encode(packet)
+    }
+
+    fn decode(&self, frame: Frame) -> Result<Packet, DecodeError> {
+        Binary.decode(frame)
+    }
+}
+
+async fn r34_emit_to_some_reaches_no_others(stage: Stage) {
+    let server = stage.server().run().await;
+    let (one, other) = (stage.client().connect().await, stage.client().connect().await);
+    let guests = [stage.guest(&server, &one).await, stage.guest(&server, &other).await];
+    assert_eq!(server.emit_to(&guests[..1], "to one").unwrap().sent, 1);
+    assert_eq!(server.emit("to all").unwrap().sent, 2);
+    assert_eq!(stage.texts(&one, 2).await, ["to one", "to all"]);
+    assert_eq!(stage.texts(&other, 1).await, ["to all"]);
 }
 
 async fn r34_a_hundred_round_trips_leave_nothing(stage: Stage) {

@@ -79,6 +79,9 @@ pub(super) struct Pulse {
     timeout: Duration,
     heard: Time,
     ping: Option<Ping>,
+    /// The last ping that was sent and not answered, also where something else was heard since.
+    asked: Option<(u64, Time)>,
+    round_trip: Option<Duration>,
     token: u64,
     suspended: bool,
 }
@@ -114,6 +117,8 @@ impl Pulse {
             timeout: config.timeout,
             heard: now,
             ping: None,
+            asked: None,
+            round_trip: None,
             token: 0,
             suspended: false,
         };
@@ -136,6 +141,9 @@ impl Pulse {
 
     /// A pong came in; the round-trip time, if the application waits for it.
     pub(super) fn pong(&mut self, now: Time, token: Option<u64>) -> Option<Duration> {
+        if let Some((_, at)) = self.asked.take_if(|asked| token.is_none_or(|own| own == asked.0)) {
+            self.round_trip = Some(now.since(at));
+        }
         let ping = self.ping.filter(|ping| ping.by_hand)?;
         if token.is_some_and(|token| token != ping.token) {
             return None;
@@ -154,6 +162,11 @@ impl Pulse {
             }
             None => Some(self.send_ping(now, true)),
         }
+    }
+
+    /// The round-trip time that was measured last on this link.
+    pub(super) const fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
     }
 
     /// Whether the application waits for a round-trip time.
@@ -205,6 +218,7 @@ impl Pulse {
         self.token += 1;
         let alive = self.silence_says_nothing();
         self.ping = Some(Ping { token: self.token, at, alive, by_hand });
+        self.asked = Some((self.token, at));
         self.token
     }
 

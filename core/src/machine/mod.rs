@@ -97,6 +97,8 @@ pub struct Machine {
     stalls_since: Option<Time>,
     recoveries: u64,
     gaps: u64,
+    /// Numbers received in sessions before this one.
+    received_before: u64,
 }
 
 /// Where the machine stands, with what only that state has.
@@ -191,6 +193,7 @@ impl Machine {
             stalls_since: None,
             recoveries: 0,
             gaps: 0,
+            received_before: 0,
             config,
         }
     }

@@ -13,6 +13,7 @@ impl Machine {
     /// The link is open, with a session of its own. How many messages of the one before are unconfirmed.
     pub(super) fn open(&mut self, now: Time, peer: PeerLimits) -> u64 {
         let unconfirmed = self.outbound.open(peer.window);
+        self.received_before = self.received_before.saturating_add(self.inbound.numbers());
         self.inbound = Inbound::new(self.config.window);
         self.begin_open(now, peer, false);
         unconfirmed

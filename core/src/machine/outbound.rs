@@ -95,6 +95,8 @@ pub(super) struct Counts {
     /// Messages handed to a link, not counting again what was sent again.
     pub(super) sent: u64,
     pub(super) replayed: u64,
+    /// In all sessions.
+    pub(super) acknowledged: u64,
     pub(super) volatile_dropped: u64,
     /// Messages that the peer was told to be lost, or will be.
     pub(super) lost: u64,
@@ -364,6 +366,7 @@ impl Outbound {
         }
         let any = fresh + unnumbered > 0;
         self.acknowledged += fresh;
+        self.counts.acknowledged += fresh;
         self.sent_numbers -= fresh;
         while fresh > 0 {
             let Some(kept) = self.retained.front_mut() else { break };
@@ -502,11 +505,6 @@ impl Outbound {
     /// What is kept to be sent again, in bytes.
     pub(super) const fn retained(&self) -> usize {
         self.retained_bytes
-    }
-
-    /// Numbers that the peer has acknowledged in this session.
-    pub(super) const fn acknowledged(&self) -> u64 {
-        self.acknowledged
     }
 
     /// Gives memory back after a burst.

@@ -1,5 +1,7 @@
 //! A session: what goes on when a link does not (R45), and what waits meanwhile (R28).
 
+use std::time::Duration;
+
 use super::closing::Ending;
 use super::outcome::{Dropped, Outcome};
 use super::{Machine, Outgoing, Output, Overflow, PeerLimits, Return, State};
@@ -26,18 +28,18 @@ pub struct Counts {
     pub sent: u64,
     /// Messages sent again.
     pub replayed: u64,
-    /// Numbered packets of this session that the peer has acknowledged.
+    /// Numbered packets that the peer has acknowledged.
     pub acknowledged: u64,
-    /// Numbered packets of this session that were received.
+    /// Numbered packets that were received, those included that the peer told to be skipped or lost.
     pub received: u64,
-    /// Volatile messages dropped because there was no room.
-    pub volatile_dropped: u64,
     /// Numbered messages for which a broadcast found no room, and which the peer is told to be lost.
     pub lost: u64,
     /// How often the session went on over another link.
     pub recoveries: u64,
     /// Gaps that the peer has told of.
     pub gaps: u64,
+    /// The round-trip time that was measured last on this link: by a ping by hand, or by a heartbeat's.
+    pub round_trip: Option<Duration>,
 }
 
 impl Counts {
@@ -61,12 +63,12 @@ impl Machine {
             held: self.inbound.held(),
             sent: counts.sent,
             replayed: counts.replayed,
-            acknowledged: self.outbound.acknowledged(),
-            received: self.inbound.numbers(),
-            volatile_dropped: counts.volatile_dropped,
+            acknowledged: counts.acknowledged,
+            received: self.received_before.saturating_add(self.inbound.numbers()),
             lost: counts.lost,
             recoveries: self.recoveries,
             gaps: self.gaps,
+            round_trip: self.pulse.round_trip(),
         }
     }
 
