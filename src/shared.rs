@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) commands: Vec<Command>,
     /// A command that changes the status is among them: the status here is ahead of the machine's.
     status_pending: bool,
+    /// The machine's status, as last told.
+    published: Status,
     /// The application has called `disconnect`, and not `connect` since.
     pub(crate) leaving: bool,
     /// How many bytes may wait to be sent.
@@ -61,6 +63,8 @@ pub(crate) struct State {
     pub(crate) counts: Counts,
     /// Senders that wait for room.
     pub(crate) room: WaitList,
+    /// There may be room for who found none before.
+    room_to_tell: bool,
     /// Those who wait for the connection to open.
     pub(crate) openers: WaitList,
     /// How often it has opened.
@@ -118,6 +122,7 @@ impl Shared {
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
+                published: status,
                 leaving: false,
                 limit: config.queue,
                 buffer: config.buffer.clone(),
@@ -130,6 +135,7 @@ impl Shared {
                 receipts: WaitList::default(),
                 counts: Counts::default(),
                 room: WaitList::default(),
+                room_to_tell: false,
                 openers: WaitList::default(),
                 opens: 0,
                 failure: None,
@@ -193,6 +199,7 @@ impl State {
                 self.status = if goodbye { Status::Closing } else { Status::Closed };
                 self.status_pending = true;
                 self.leaving = true;
+                self.room_to_tell = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
             Command::Lost(more) => {
@@ -323,6 +330,7 @@ impl State {
     /// Hands the commands to the driver, by a swap. Until it ends its turn, nothing needs to wake it.
     pub(crate) fn take_commands(&mut self, into: &mut Vec<Command>, waker: &Waker) {
         mem::swap(&mut self.commands, into);
+        self.room_to_tell |= self.waiting > 0;
         self.queued_behind += self.queued;
         self.queued = 0;
         self.waiting_behind += self.waiting;
@@ -338,6 +346,10 @@ impl State {
 
     /// The driver tells where the machine stands; who to wake for it.
     pub(crate) fn publish(&mut self, status: Status, counts: Counts) -> [Option<Waker>; 2] {
+        self.room_to_tell |= counts.queued < self.queued_behind
+            || counts.waiting < self.waiting_behind
+            || self.published != status;
+        self.published = status;
         if !self.status_pending {
             self.status = status;
         }
@@ -347,7 +359,9 @@ impl State {
         let settled = matches!(self.status, Status::Closed | Status::Open | Status::Throttled);
         let opener = if settled { self.openers.first() } else { None };
         let room = !self.status.is_connected() || self.queued() < self.limit;
-        let sender = if room { self.room.first() } else { None };
+        // Only where something changed: a hook that waits is polled by this very driver.
+        let sender =
+            if room && mem::take(&mut self.room_to_tell) { self.room.first() } else { None };
         [opener, sender]
     }
 
@@ -365,6 +379,7 @@ impl State {
         self.commands = kept;
         self.queued = 0;
         self.waiting = 0;
+        self.room_to_tell = true;
         sends
     }
 

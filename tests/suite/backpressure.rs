@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use moorline::{Class, Handle, Message, SendError};
+use moorline::{Buffer, Class, Handle, Message, Overflow, SendError, ServerConnection};
 
 use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
 
@@ -12,6 +12,7 @@ behaviours![
     a_stopped_listener_makes_the_sender_wait_as_well,
     both_ends_may_stop_reading_at_once,
     a_stalled_reader_delays_nobody_else,
+    a_hook_that_waits_for_room_keeps_nobody_busy,
     try_send_says_when_there_is_no_room,
     try_send_does_not_overtake_those_who_wait,
     a_volatile_message_is_dropped_where_another_would_wait,
@@ -53,6 +54,33 @@ macro_rules! flood {
         });
         accepted
     }};
+}
+
+/// In virtual time a connection that polls itself over and over is a failure of its own.
+async fn a_hook_that_waits_for_room_keeps_nobody_busy(stage: Stage) {
+    let buffer = Buffer::default().bytes(QUEUE).overflow(Overflow::Wait);
+    let server = stage.server().queue(QUEUE).retention(2 * A_MINUTE).buffer(buffer).build();
+    let journal = Journal::default();
+    let pen = journal.clone();
+    server.on_connect(async move |guest: ServerConnection| {
+        for n in 0..COUNT {
+            guest.send(payload(n)).await?;
+        }
+        pen.write("all sent");
+        Ok(())
+    });
+    stage.run(&server).await;
+    let client = stage.client().window(WINDOW).unheard_after(60 * A_MINUTE);
+    let connection = client.connect().await;
+    assert_eq!(number(&stage.message(&connection).await), 0);
+    // First its client does not read, then it is away.
+    stage.sleep(5 * SECOND).await;
+    stage.cut();
+    stage.sleep(A_MINUTE).await;
+    assert_eq!(journal.words(), [""; 0]);
+    stage.heal();
+    arrives(&stage, &connection, 1).await;
+    stage.reads(&journal, "all sent").await;
 }
 
 /// Waits until nothing moves any more, and sees that what waits is bounded.
