@@ -12,9 +12,9 @@
 
 #[path = "churn/crowd.rs"]
 mod crowd;
-#[path = "churn/limit.rs"]
+#[path = "../support/limit.rs"]
 mod limit;
-#[path = "churn/peer.rs"]
+#[path = "../support/peer.rs"]
 mod peer;
 #[path = "churn/process.rs"]
 mod process;

@@ -25,7 +25,8 @@ usage: cargo xtask <task>
   faults   plants faults into the session machine and checks that its tests notice each
   simulate plays hours of faults in virtual time, checked against a model: simulate [--seeds N] [--hours H] [--from SEED]
            [--mutation NAME]; a mutation plants a mistake, which has to be found
-  trial    plays the long trials on real sockets: a minute of faults, 10,000 connections that come and go
+  trial    plays the long trials on real sockets: a minute of faults, 10,000 connections that come and go,
+           readers that stop
   fuzz     runs the fuzz targets, or one: cargo xtask fuzz [--runs N] [TARGET]; needs cargo-fuzz";
 
 fn main() -> ExitCode {

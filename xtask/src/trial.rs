@@ -1,11 +1,11 @@
 //! `cargo xtask trial`: the long trials on real sockets, in full and in release mode. They print their figures themselves.
 //!
-//! `cargo xtask test` plays both of them too, but shorter.
+//! `cargo xtask test` plays all of them too, but shorter.
 
 use crate::cargo;
 use crate::report::Report;
 
-/// Plays both.
+/// Plays all.
 ///
 /// # Errors
 ///
@@ -15,6 +15,9 @@ pub(crate) fn run() -> Result<(), String> {
     report.step("faults, a minute", || trial("faults", &[("MOORLINE_TRIAL_SECONDS", "60")]));
     let churn = [("MOORLINE_TRIAL_CONNECTIONS", "10000"), ("MOORLINE_TRIAL_SECONDS", "30")];
     report.step("churn, 10,000 connections", || trial("churn", &churn));
+    report.step("100 stopped readers of 1,000", || {
+        trial("stopped", &[("MOORLINE_TRIAL_ROUNDS", "1000")])
+    });
     report.finish()
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::io::Outgoing;
 use super::outcome::{Dropped, Outcome, Outcomes};
-use crate::wire::{Ack, cost};
+use crate::wire::{Ack, PACKET_OVERHEAD, cost};
 use crate::{Class, Frame, Time};
 
 /// The largest window of a peer's that is used: what is under way is remembered, message by message.
@@ -171,7 +171,7 @@ impl Outbound {
         self.counts.lost += count;
         match self.queue.back_mut() {
             Some(Queued::Lost(lost)) => *lost += count,
-            _ => self.queue.push_back(Queued::Lost(count)),
+            _ => self.insert_lost(self.queue.len(), count),
         }
     }
 
@@ -249,8 +249,14 @@ impl Outbound {
         } else if let Some(Queued::Lost(lost)) = self.queue.get_mut(at) {
             *lost += 1;
         } else {
-            self.queue.insert(at, Queued::Lost(1));
+            self.insert_lost(at, 1);
         }
+    }
+
+    /// It takes room as a message does: there may be as many as there are messages.
+    fn insert_lost(&mut self, at: usize, count: u64) {
+        self.queued += PACKET_OVERHEAD;
+        self.queue.insert(at, Queued::Lost(count));
     }
 
     fn forget_queued(&mut self, message: &Outgoing) {
@@ -268,6 +274,7 @@ impl Outbound {
                 Queued::Lost(count) => {
                     let count = *count;
                     self.queue.pop_front();
+                    self.queued -= PACKET_OVERHEAD;
                     // Without numbers there is no place at which to tell it.
                     if self.window.is_some() {
                         self.retain(Kept::Lost, count, 0, 0, Time::MAX);
@@ -434,6 +441,7 @@ impl Outbound {
                 dropped += 1;
             }
         }
+        self.queued = 0;
         self.expiry = None;
         dropped
     }

@@ -49,13 +49,16 @@ pub(crate) fn run(args: &[&str]) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// When one is not found, does not compile, or is no longer to be planted.
+/// When one is not found, does not compile, or is no longer to be planted; or when the same run fails without any.
 pub(crate) fn mutations() -> Result<(), String> {
     let mutant = Mutant::copy(&cargo::root())?;
+    let args = ["--seeds", SEEDS, "--hours", "0.5", "--violations", "1"];
+    if mutant.finds(&Mutation { name: "no mistake", edits: &[] }, &args)? {
+        return Err("the campaign fails without a mistake".into());
+    }
     let mut missed = 0;
     for mutation in MUTATIONS {
-        let found =
-            mutant.finds(mutation, &["--seeds", SEEDS, "--hours", "0.5", "--violations", "1"])?;
+        let found = mutant.finds(mutation, &args)?;
         let verdict = if found { "found" } else { "NOT FOUND" };
         println!("{:<50} {verdict}", mutation.name);
         missed += usize::from(!found);

@@ -1,4 +1,5 @@
-//! A client of bare bytes (RFC 6455), which can leave in any way.
+//! A client of bare bytes (RFC 6455), which can leave in any way, and need not read.
+#![allow(dead_code, reason = "each trial uses what it needs")]
 
 use std::io::{Error, ErrorKind, Result};
 use std::net::SocketAddr;
@@ -6,7 +7,7 @@ use std::net::SocketAddr;
 use moorline::{Binary, Codec, Message};
 use moorline_core::Frame;
 use moorline_core::wire::{Ack, Hello, Packet, VERSION};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 const REQUEST: &[u8] =
@@ -16,8 +17,11 @@ const REQUEST: &[u8] =
 const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 
+/// Enough for a batch of small messages.
+const READ: usize = 512;
+
 pub(crate) struct Peer {
-    socket: TcpStream,
+    socket: BufReader<TcpStream>,
     session: bool,
     /// Messages taken.
     taken: u64,
@@ -26,8 +30,18 @@ pub(crate) struct Peer {
 impl Peer {
     /// A connection that is open; with a session, one that has been let in.
     pub(crate) async fn connect(server: SocketAddr, session: bool) -> Result<Self> {
-        let mut socket = TcpStream::connect(server).await?;
+        Self::connect_with(server, session, u64::from(u32::MAX)).await
+    }
+
+    /// As [`connect`](Self::connect), with a window of so many bytes in a session.
+    pub(crate) async fn connect_with(
+        server: SocketAddr,
+        session: bool,
+        window: u64,
+    ) -> Result<Self> {
+        let socket = TcpStream::connect(server).await?;
         socket.set_nodelay(true)?;
+        let mut socket = BufReader::with_capacity(READ, socket);
         socket.write_all(REQUEST).await?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
@@ -38,8 +52,7 @@ impl Peer {
         }
         let mut peer = Self { socket, session, taken: 0 };
         if session {
-            let window = u64::from(u32::MAX);
-            let max_frame = window;
+            let max_frame = u64::from(u32::MAX);
             let hello =
                 Hello { version: VERSION, attempt: 1, window, max_frame, ..Hello::default() };
             peer.say(Packet::Hello(Box::new(hello))).await?;
@@ -60,14 +73,28 @@ impl Peer {
             return if echo == bytes { Ok(()) } else { Err(wrong("another echo")) };
         }
         self.say(Packet::Message(Message::from(bytes.clone()))).await?;
+        if *self.message().await?.bytes() != bytes {
+            return Err(wrong("another echo"));
+        }
+        self.acknowledge().await
+    }
+
+    /// Takes the next message of a session.
+    pub(crate) async fn message(&mut self) -> Result<Message> {
         loop {
             match self.hear().await? {
                 Packet::Ack(_) | Packet::Ping(_) => {}
-                Packet::Message(message) if *message.bytes() == bytes => break,
+                Packet::Message(message) => {
+                    self.taken += 1;
+                    return Ok(message);
+                }
                 other => return Err(wrong(format!("{other:?}"))),
             }
         }
-        self.taken += 1;
+    }
+
+    /// Says how many were taken.
+    pub(crate) async fn acknowledge(&mut self) -> Result<()> {
         self.say(Packet::Ack(Ack { numbered: self.taken, unnumbered: 0 })).await
     }
 
@@ -84,7 +111,7 @@ impl Peer {
 
     /// Leaves with an RST.
     pub(crate) fn reset(self) -> Result<()> {
-        self.socket.set_zero_linger()
+        self.socket.get_ref().set_zero_linger()
     }
 
     async fn say(&mut self, packet: Packet) -> Result<()> {
