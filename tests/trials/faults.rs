@@ -10,6 +10,9 @@
 //! At the end, with the faults healed: every client is open and gets an echo; the order of each one's events was legal;
 //! over one link messages arrived in order, each once, without a gap; those that did not arrive were counted as unsent or
 //! unconfirmed by their end; no task and no descriptor is left.
+//!
+//! It is played twice. Without sessions a message may be lost, and is counted. With them none is lost: each client hears
+//! each of its messages back, once and in order.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
 
 #[path = "faults/chaos.rs"]
@@ -56,24 +59,28 @@ fn fifty_clients_live_through_faults() {
     let seed = setting("MOORLINE_SEED", fastrand::u64(..1_000_000));
     println!("MOORLINE_SEED={seed} MOORLINE_TRIAL_SECONDS={seconds}");
     let runtime = trial::runtime(2);
-    runtime.block_on(play(seed, Duration::from_secs(seconds)));
+    for sessions in [false, true] {
+        println!("{} sessions", if sessions { "with" } else { "without" });
+        runtime.block_on(play(seed, Duration::from_secs(seconds), sessions));
+    }
 }
 
-async fn play(seed: u64, span: Duration) {
+async fn play(seed: u64, span: Duration, sessions: bool) {
     let mut rng = Rng::with_seed(seed);
     // Sockets share what the runtime has opened for itself; so it is warm before the count.
     let runtime = Watched::new();
-    drop(EchoServer::start(&runtime).await.stop().await);
+    drop(EchoServer::start(&runtime, sessions).await.stop().await);
     until("the warming up is over", PATIENCE, || tasks() == 0).await;
     let before = descriptors();
 
-    let server = EchoServer::start(&runtime).await;
+    let server = EchoServer::start(&runtime, sessions).await;
     let proxies: Vec<_> = (0..PROXIES).map(|_| Arc::new(Proxy::new(server.address()))).collect();
     proxies.iter().for_each(|proxy| proxy.open());
     let over = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..CLIENTS)
         .map(|n| {
-            Client::start(n, &runtime, proxies[n % PROXIES].address(), rng.fork(), over.clone())
+            let address = proxies[n % PROXIES].address();
+            Client::start(n, &runtime, address, rng.fork(), over.clone(), sessions)
         })
         .collect();
 
@@ -98,7 +105,9 @@ async fn play(seed: u64, span: Duration) {
     over.store(true, Ordering::Relaxed);
     // A busy machine may lose one to a heartbeat even now; it comes back.
     let all = || server.count() == CLIENTS && clients.iter().all(Client::is_open);
-    until("every client is open, and no link more is left at the server", PATIENCE, all).await;
+    // A session whose client never heard of it stays for its time.
+    let patience = PATIENCE + server::RETENTION;
+    until("every client is open, and no link more is left at the server", patience, all).await;
     println!("every client is open, and the server knows {CLIENTS}");
 
     let mut sums = client::Sums::default();
@@ -109,7 +118,7 @@ async fn play(seed: u64, span: Duration) {
     until("the server has nobody", PATIENCE, || server.count() == 0).await;
     let logs = server.stop().await;
     for link in links {
-        sums.add(link.check(&logs));
+        sums.add(if sessions { link.check_session() } else { link.check(&logs) });
     }
     for proxy in &proxies {
         until("no link is left in a proxy", PATIENCE, || proxy.links() == 0).await;

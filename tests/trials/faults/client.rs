@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
-use moorline::{Backoff, Binary, Codec, Connection, Event, Json, Status, Tokio, WebSocket};
+use moorline::{
+    Backoff, Binary, Buffer, Codec, Connection, Event, Json, Recovery, Status, Tokio, WebSocket,
+};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use crate::legal::Legal;
 use crate::payload;
-use crate::server::{Logs, WINDOW, heartbeat};
+use crate::server::{Logs, WINDOW, buffer, heartbeat};
 use crate::trial::until;
 use crate::watched::Watched;
 
@@ -22,6 +24,7 @@ pub(crate) struct Client {
     connection: Connection,
     notes: Arc<Notes>,
     sending: JoinHandle<u64>,
+    session: bool,
 }
 
 #[derive(Default)]
@@ -35,6 +38,9 @@ struct Story {
     illegal: Option<String>,
     chapters: Vec<Chapter>,
     reconnects: u64,
+    recoveries: u64,
+    /// What was told of a session that did not go on.
+    unrecovered: Option<String>,
 }
 
 /// What concerns a check at the end, in order.
@@ -46,7 +52,14 @@ enum Chapter {
 
 impl Default for Story {
     fn default() -> Self {
-        Self { legal: Legal::new(), illegal: None, chapters: Vec::new(), reconnects: 0 }
+        Self {
+            legal: Legal::new(),
+            illegal: None,
+            chapters: Vec::new(),
+            reconnects: 0,
+            recoveries: 0,
+            unrecovered: None,
+        }
     }
 }
 
@@ -68,6 +81,8 @@ impl Story {
                 self.chapters.push(Chapter::End { unsent, unconfirmed });
             }
             Event::Reconnect(_) => self.reconnects += 1,
+            Event::Recovery(Recovery::Recovered) => self.recoveries += 1,
+            Event::Recovery(other) => self.unrecovered = Some(format!("{other:?}")),
             _ => {}
         }
     }
@@ -81,11 +96,13 @@ impl Client {
         server: SocketAddr,
         rng: Rng,
         over: Arc<AtomicBool>,
+        session: bool,
     ) -> Self {
+        let buffer = if session { buffer() } else { Buffer::off() };
         let connection = if name % 2 == 0 {
-            connection(runtime, server, Binary, &rng)
+            connection(runtime, server, Binary, buffer, &rng)
         } else {
-            connection(runtime, server, Json, &rng)
+            connection(runtime, server, Json, buffer, &rng)
         };
         let notes = Arc::new(Notes::default());
         let pen = notes.clone();
@@ -97,7 +114,7 @@ impl Client {
         });
         connection.open();
         let sending = tokio::spawn(send(connection.clone(), rng, over));
-        Self { name, connection, notes, sending }
+        Self { name, connection, notes, sending, session }
     }
 
     pub(crate) const fn name(&self) -> usize {
@@ -115,6 +132,10 @@ impl Client {
     /// Closes it, and gives its story.
     pub(crate) async fn close(self) -> Told {
         let sent = self.sending.await.unwrap();
+        if self.session {
+            let heard = || self.notes.heard.load(Ordering::Relaxed) == sent;
+            until("all echoes are heard", Duration::from_secs(30), heard).await;
+        }
         self.connection.close();
         let closed = || self.connection.status() == Status::Closed;
         until("a client is closed", Duration::from_secs(10), closed).await;
@@ -129,11 +150,17 @@ impl Client {
     }
 }
 
-fn connection(runtime: &Watched, server: SocketAddr, codec: impl Codec, rng: &Rng) -> Connection {
+fn connection(
+    runtime: &Watched,
+    server: SocketAddr,
+    codec: impl Codec,
+    buffer: Buffer,
+    rng: &Rng,
+) -> Connection {
     let transport = WebSocket::new(format!("ws://{server}/"), Tokio::current()).unwrap();
     let (first, cap) = (Duration::from_millis(20), Duration::from_millis(500));
     moorline::Client::builder()
-        .buffer(moorline::Buffer::off())
+        .buffer(buffer)
         .transport(transport)
         .runtime(runtime.clone())
         .codec(codec)
@@ -182,15 +209,48 @@ pub(crate) struct Sums {
     unconfirmed: u64,
     heard: u64,
     reconnects: u64,
+    recoveries: u64,
 }
 
 impl Told {
+    /// In a session nothing is lost: the echoes are the messages.
+    pub(crate) fn check_session(self) -> Sums {
+        let Self { name, sent, story } = self.is_legal();
+        assert_eq!(story.unrecovered, None, "client {name}");
+        let mut next = 0;
+        for chapter in &story.chapters {
+            match chapter {
+                Chapter::Heard(number) => {
+                    assert_eq!(*number, next, "client {name}: echoes come in order");
+                    next += 1;
+                }
+                Chapter::End { unsent, unconfirmed } => assert_eq!((*unsent, *unconfirmed), (0, 0)),
+                Chapter::Link(_) => {}
+            }
+        }
+        assert_eq!(next, sent, "client {name}: all come back");
+        let Story { reconnects, recoveries, .. } = story;
+        Sums {
+            clients: 1,
+            sent,
+            taken: sent,
+            heard: sent,
+            reconnects,
+            recoveries,
+            ..Sums::default()
+        }
+    }
+
+    fn is_legal(self) -> Self {
+        if let Some(wrong) = &self.story.illegal {
+            panic!("client {}: an illegal order of events: {wrong}", self.name);
+        }
+        self
+    }
+
     /// Compares what the client sent and heard with what the server took and sent.
     pub(crate) fn check(self, logs: &Logs) -> Sums {
-        let Self { name, sent, story } = self;
-        if let Some(wrong) = story.illegal {
-            panic!("client {name}: an illegal order of events: {wrong}");
-        }
+        let Self { name, sent, story } = self.is_legal();
         let mut sums = Sums { clients: 1, sent, reconnects: story.reconnects, ..Sums::default() };
         let mut link: Option<&str> = None;
         // Echoes heard over this link.
@@ -267,16 +327,18 @@ impl Sums {
         self.unconfirmed += other.unconfirmed;
         self.heard += other.heard;
         self.reconnects += other.reconnects;
+        self.recoveries += other.recoveries;
     }
 }
 
 impl fmt::Display for Sums {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { clients, sent, taken, unsent, unconfirmed, heard, reconnects } = self;
+        let Self { clients, sent, taken, unsent, unconfirmed, heard, reconnects, recoveries } =
+            self;
         let lost = sent - taken;
         write!(
             f,
-            "{clients} clients, {reconnects} reconnects: {sent} messages sent, {taken} taken, {lost} lost \
+            "{clients} clients, {reconnects} reconnects, {recoveries} sessions recovered: {sent} messages sent, {taken} taken, {lost} lost \
              ({unsent} counted unsent, {unconfirmed} unconfirmed), {heard} echoes heard; \
              none doubled, out of order or uncounted"
         )

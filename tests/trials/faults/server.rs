@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline::{Heartbeat, Server, ServerConnection, Tokio, WebSocketAcceptor};
+use moorline::{Buffer, Heartbeat, Overflow, Server, ServerConnection, Tokio, WebSocketAcceptor};
 
 use crate::payload;
 use crate::watched::Watched;
@@ -17,6 +17,14 @@ pub(crate) fn heartbeat() -> Heartbeat {
 
 /// Less than the largest message, so that some wait for others, and are unsent when a link is lost.
 pub(crate) const WINDOW: usize = 48 * 1024;
+
+/// Longer than any run of faults.
+pub(crate) const RETENTION: Duration = Duration::from_secs(60);
+
+/// Whoever sends too much while the other end is away waits, and nothing is dropped.
+pub(crate) fn buffer() -> Buffer {
+    Buffer::default().overflow(Overflow::Wait).age(RETENTION)
+}
 
 pub(crate) struct EchoServer {
     server: Server,
@@ -38,10 +46,11 @@ pub(crate) struct Log {
 }
 
 impl EchoServer {
-    pub(crate) async fn start(runtime: &Watched) -> Self {
+    pub(crate) async fn start(runtime: &Watched, sessions: bool) -> Self {
         let acceptor = WebSocketAcceptor::new("127.0.0.1:0", Tokio::current()).unwrap();
         let server = Server::builder()
-            .retention(Duration::ZERO)
+            .retention(if sessions { RETENTION } else { Duration::ZERO })
+            .buffer(buffer())
             .acceptor(acceptor)
             .runtime(runtime.clone())
             .heartbeat(heartbeat())
