@@ -1,6 +1,6 @@
 //! A slow reader harms nobody else, holds a bounded share, and is told what it misses (R47).
 
-use moorline::{Class, Message, Recovery, event};
+use moorline::{Buffer, Class, Message, Overflow, Recovery, event};
 
 use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
 
@@ -8,6 +8,8 @@ behaviours![
     r47_a_broadcast_that_finds_no_room_is_told_as_a_gap_at_its_place,
     r47_what_has_no_number_goes_first_and_is_counted,
     r47_a_stopped_reader_holds_no_more_than_its_queue,
+    r47_broadcasts_to_one_that_is_away_are_bounded,
+    r47_newest_values_of_many_keys_are_bounded,
     r47_a_reader_that_makes_no_progress_is_cut_and_may_come_back,
     r47_a_reader_that_makes_progress_is_not_cut,
     r47_a_direct_send_waits_and_loses_nothing,
@@ -91,6 +93,41 @@ async fn r47_a_stopped_reader_holds_no_more_than_its_queue(stage: Stage) {
         assert!(guest.stats().queued <= 10_000 && counts.retained <= 10_000, "{counts:?}");
     }
     drop(connection);
+}
+
+async fn r47_broadcasts_to_one_that_is_away_are_bounded(stage: Stage) {
+    for overflow in [Overflow::Reject, Overflow::DropOldest, Overflow::DropNewest, Overflow::Wait] {
+        let buffer = Buffer::default().count(20).bytes(10_000).overflow(overflow);
+        let server = stage.server().retention(RETENTION).buffer(buffer);
+        let client = stage.client().unheard_after(10 * A_MINUTE);
+        let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+        let journal = Journal::of_losses(&connection);
+        stage.cut();
+        stage.until("the server knows", || !guest.is_connected()).await;
+        for n in 0..60 {
+            let class = if n % 3 == 0 { Class::AtLeastOnce } else { Class::AtMostOnce };
+            server.emit(numbered(n).class(class)).unwrap();
+            stage.sleep(SECOND / 100).await;
+            let queued = guest.stats().queued;
+            assert!(queued <= 12_000, "{overflow:?}: {queued} bytes wait after {n}");
+        }
+        stage.heal();
+        stage.reads(&journal, "recovered").await;
+        server.stop().await.unwrap();
+    }
+}
+
+async fn r47_newest_values_of_many_keys_are_bounded(stage: Stage) {
+    let Pair { server, connection, guest } = small(&stage).await;
+    for n in 0..100 {
+        server.emit(numbered(n).on(n.to_string()).latest()).unwrap();
+        stage.sleep(SECOND / 100).await;
+        let queued = guest.stats().queued;
+        assert!(queued <= 12_000, "{queued} bytes wait after {n}");
+    }
+    // What is known by its key is replaced, however full it is.
+    let oldest = number(&stage.message(&connection).await);
+    assert_eq!(oldest, 0);
 }
 
 async fn r47_a_reader_that_makes_no_progress_is_cut_and_may_come_back(stage: Stage) {

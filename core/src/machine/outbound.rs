@@ -175,11 +175,17 @@ impl Outbound {
         }
     }
 
-    /// Drops the oldest messages without a number until `cost` bytes fit below `limit`. How many.
-    pub(super) fn make_room(&mut self, cost: usize, limit: usize) -> u64 {
+    /// Whether one more message of `cost` bytes finds room among at most so many, of so many bytes. One may always
+    /// wait.
+    pub(super) fn has_room(&self, cost: usize, count: usize, bytes: usize) -> bool {
+        self.waiting == 0 || (self.waiting < count && self.queued + cost <= bytes)
+    }
+
+    /// Drops the oldest messages without a number until one of `cost` bytes [has room](Self::has_room). How many.
+    pub(super) fn make_room(&mut self, cost: usize, count: usize, bytes: usize) -> u64 {
         let mut dropped = 0;
         let mut at = 0;
-        while self.queued + cost > limit && at < self.queue.len() {
+        while !self.has_room(cost, count, bytes) && at < self.queue.len() {
             match &self.queue[at] {
                 Queued::Message(message) if message.class != Class::AtLeastOnce => {
                     self.remove(at, Outcome::Dropped(Dropped::NoRoom));

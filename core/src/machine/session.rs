@@ -101,9 +101,10 @@ impl Machine {
         }
         match &self.state {
             State::Open | State::Closing(_) => {
-                if outgoing.pushes_out {
-                    let cost = cost(&outgoing.frame);
-                    self.control.lagged += self.outbound.make_room(cost, self.config.queue);
+                if outgoing.pushes_out
+                    && !self.makes_room(now, &outgoing, usize::MAX, self.config.queue)
+                {
+                    return;
                 }
                 let dropped = self.outbound.counts.volatile_dropped;
                 self.outbound.push(outgoing, true);
@@ -117,7 +118,7 @@ impl Machine {
                 if self.buffers() || self.session.is_some() =>
             {
                 outgoing.waits_until = now + self.config.buffer.age;
-                self.buffer(outgoing);
+                self.buffer(now, outgoing);
             }
             State::Closed
             | State::Connecting { .. }
@@ -136,13 +137,34 @@ impl Machine {
         }
     }
 
+    /// Makes room for a broadcast that found none. Where older messages cannot make way for it, it is dropped, and its
+    /// reader will be told.
+    fn makes_room(&mut self, now: Time, outgoing: &Outgoing, count: usize, bytes: usize) -> bool {
+        let cost = cost(&outgoing.frame);
+        self.control.lagged += self.outbound.make_room(cost, count, bytes);
+        let fits = self.outbound.has_room(cost, count, bytes);
+        if !fits {
+            self.outbound.outcomes.settle(outgoing.ticket, Outcome::Dropped(Dropped::NoRoom));
+            if outgoing.class == Class::AtLeastOnce {
+                self.lose(now, 1);
+            } else {
+                self.control.lagged += 1;
+            }
+        }
+        fits
+    }
+
     fn buffers(&self) -> bool {
         self.config.buffer.count > 0
     }
 
     /// Keeps a message until the connection is open again.
-    fn buffer(&mut self, outgoing: Outgoing) {
-        let buffer = &self.config.buffer;
+    fn buffer(&mut self, now: Time, outgoing: Outgoing) {
+        let config = self.config.clone();
+        let buffer = &config.buffer;
+        if outgoing.pushes_out && !self.makes_room(now, &outgoing, buffer.count, buffer.bytes) {
+            return;
+        }
         let full = self.outbound.waiting() >= buffer.count
             || self.outbound.queued() + cost(&outgoing.frame) > buffer.bytes;
         if full && buffer.overflow == Overflow::DropNewest && self.outbound.waiting() > 0 {

@@ -1,8 +1,8 @@
 //! The decoders of the codecs with a session.
 
 use bytes::Bytes;
-use moorline_core::wire::{Binary, Codec, Hello, Json, Packet, Ready};
-use moorline_core::{Data, Frame};
+use moorline_core::wire::{Binary, Codec, ErrorPacket, Hello, Json, Packet, Ready};
+use moorline_core::{Data, Frame, Message};
 
 /// Decodes as binary. What is a packet is encoded and decoded again, in JSON too where that can say it.
 pub fn binary_decoder(data: &[u8]) {
@@ -57,25 +57,41 @@ fn content(packet: &Packet) -> usize {
                 + pairs(properties)
                 + session.as_ref().map_or(0, |session| session.id.len() + 16)
         }
-        Packet::Message(message) => {
-            let name = |name: Option<&str>| name.map_or(0, str::len);
-            message.bytes().len()
-                + name(message.channel.as_deref())
-                + name(message.event.as_deref())
-        }
-        Packet::Error(error) => {
-            error.code.len() + error.message.len() + error.details.as_ref().map_or(0, Bytes::len)
-        }
+        Packet::Message(message) => of_message(message),
+        Packet::Request(request) => of_message(&request.message),
+        Packet::Response(response) => match &response.result {
+            Ok(message) => of_message(message),
+            Err(error) => of_error(error),
+        },
+        Packet::Error(error) => of_error(error),
         Packet::Close(close) => close.reason.len(),
         _ => 0,
     }
+}
+
+fn of_message(message: &Message) -> usize {
+    let name = |name: Option<&str>| name.map_or(0, str::len);
+    message.bytes().len() + name(message.channel.as_deref()) + name(message.event.as_deref())
+}
+
+fn of_error(error: &ErrorPacket) -> usize {
+    error.code.len() + error.message.len() + error.details.as_ref().map_or(0, Bytes::len)
 }
 
 /// Whether binary has but one way to write it: hello and ready may have extensions, and times are capped.
 const fn is_the_only_form(packet: &Packet) -> bool {
     matches!(
         packet,
-        Packet::Message(_) | Packet::Ack(_) | Packet::Ping(_) | Packet::Pong(_) | Packet::Error(_)
+        Packet::Message(_)
+            | Packet::Request(_)
+            | Packet::Response(_)
+            | Packet::Ack(_)
+            | Packet::Skip(_)
+            | Packet::Gap(_)
+            | Packet::Lagged(_)
+            | Packet::Ping(_)
+            | Packet::Pong(_)
+            | Packet::Error(_)
     )
 }
 
@@ -88,12 +104,19 @@ fn trimmed(mut packet: Packet) -> Packet {
     match &mut packet {
         Packet::Hello(hello) => hello.auth.iter_mut().for_each(trim),
         Packet::Error(error) => error.details.iter_mut().for_each(trim),
-        Packet::Message(message) => {
-            if let Data::Json(json) = &mut message.data {
-                trim(json);
-            }
-        }
+        Packet::Message(message) => trim_message(message, trim),
+        Packet::Request(request) => trim_message(&mut request.message, trim),
+        Packet::Response(response) => match &mut response.result {
+            Ok(message) => trim_message(message, trim),
+            Err(error) => error.details.iter_mut().for_each(trim),
+        },
         _ => {}
     }
     packet
+}
+
+fn trim_message(message: &mut Message, trim: impl Fn(&mut Bytes)) {
+    if let Data::Json(json) = &mut message.data {
+        trim(json);
+    }
 }

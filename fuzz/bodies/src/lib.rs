@@ -8,6 +8,7 @@ mod codecs;
 mod http_request;
 mod in_memory;
 mod machine;
+mod session;
 mod websocket_frames;
 
 /// What the machine's own tests drive it with: the model that knows every promise, and the steps.
@@ -34,16 +35,18 @@ mod support;
 pub use codecs::{binary_decoder, json_decoder};
 pub use http_request::http_request;
 pub use machine::machine;
+pub use session::session;
 pub use websocket_frames::websocket_frames;
 
 /// A target's name and body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets, by the names of their folders in `fuzz/corpus`.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("binary_decoder", binary_decoder),
     ("json_decoder", json_decoder),
     ("http_request", http_request),
     ("websocket_frames", websocket_frames),
     ("machine", machine),
+    ("session", session),
 ];

@@ -56,6 +56,11 @@ fn every_sequence_of_inputs_leaves_the_machine_sane() {
 }
 
 #[test]
+fn every_peer_of_a_session_leaves_the_machine_sane() {
+    replay("session");
+}
+
+#[test]
 fn every_target_has_a_corpus_and_a_binary() {
     let mut targets: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     targets.sort_unstable();
