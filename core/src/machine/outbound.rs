@@ -126,7 +126,8 @@ impl Outbound {
             arrived += 1;
         }
         // What the peer once had it cannot have lost.
-        if self.retained.get(arrived).is_some_and(|kept| matches!(kept.packet, Kept::Received)) {
+        let had = |kept: &Retained| matches!(kept.packet, Kept::Received);
+        if self.retained.range(arrived..).any(had) {
             return Err(BadAck);
         }
         self.begin_link(window);

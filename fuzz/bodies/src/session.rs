@@ -185,7 +185,7 @@ impl World {
                 self.tell(Input::LinkLost(Loss::Ended));
             }
             14 | 15 => {
-                self.now = self.now + Duration::from_millis(u64::from(choices.two()));
+                self.now += Duration::from_millis(u64::from(choices.two()));
                 self.tell(Input::Tick);
             }
             16 if self.wakes != Time::MAX => {

@@ -215,7 +215,7 @@ pub(crate) struct Sums {
 impl Told {
     /// In a session nothing is lost: the echoes are the messages.
     pub(crate) fn check_session(self) -> Sums {
-        let Self { name, sent, story } = self.is_legal();
+        let Self { name, sent, story } = self.judged();
         assert_eq!(story.unrecovered, None, "client {name}");
         let mut next = 0;
         for chapter in &story.chapters {
@@ -241,7 +241,7 @@ impl Told {
         }
     }
 
-    fn is_legal(self) -> Self {
+    fn judged(self) -> Self {
         if let Some(wrong) = &self.story.illegal {
             panic!("client {}: an illegal order of events: {wrong}", self.name);
         }
@@ -250,7 +250,7 @@ impl Told {
 
     /// Compares what the client sent and heard with what the server took and sent.
     pub(crate) fn check(self, logs: &Logs) -> Sums {
-        let Self { name, sent, story } = self.is_legal();
+        let Self { name, sent, story } = self.judged();
         let mut sums = Sums { clients: 1, sent, reconnects: story.reconnects, ..Sums::default() };
         let mut link: Option<&str> = None;
         // Echoes heard over this link.
