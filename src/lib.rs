@@ -87,6 +87,8 @@ pub use error::{
 };
 pub use handle::Handle;
 pub use listeners::{Outcome, Token};
+#[cfg(feature = "async-std")]
+pub use moorline_async_std::AsyncStd;
 pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
@@ -98,6 +100,8 @@ pub use moorline_core::{
 pub use moorline_memory::{Direction, Network};
 #[cfg(feature = "sim")]
 pub use moorline_sim::Sim;
+#[cfg(feature = "smol")]
+pub use moorline_smol::Smol;
 #[cfg(feature = "tokio")]
 pub use moorline_tokio::Tokio;
 #[cfg(feature = "websocket")]

@@ -5,7 +5,14 @@
 //! [`stage::pairs`] for how another pair is added.
 //!
 //! A failing simulated test prints its seed; `MOORLINE_SEED=7 cargo test …` plays only that one.
-#![cfg(all(feature = "memory", feature = "sim", feature = "tokio", feature = "websocket"))]
+#![cfg(all(
+    feature = "async-std",
+    feature = "memory",
+    feature = "sim",
+    feature = "smol",
+    feature = "tokio",
+    feature = "websocket"
+))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
 
 #[path = "../support/proxy/mod.rs"]

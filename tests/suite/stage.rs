@@ -8,6 +8,7 @@ pub(crate) mod exceptions;
 pub(crate) mod journal;
 #[macro_use]
 pub(crate) mod pairs;
+pub(crate) mod counted;
 pub(crate) mod plan;
 pub(crate) mod scissors;
 pub(crate) mod stranger;

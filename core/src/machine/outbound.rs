@@ -63,6 +63,12 @@ struct Retained {
     expires: Time,
 }
 
+impl Retained {
+    const fn lost(numbers: u64) -> Self {
+        Self { packet: Kept::Lost, numbers, cost: 0, ticket: 0, expires: Time::MAX }
+    }
+}
+
 #[derive(Debug)]
 enum Kept {
     Frame(Frame),
@@ -121,8 +127,13 @@ impl Outbound {
         let mut ahead = received.checked_sub(self.acknowledged).ok_or(BadAck)?;
         let mut arrived = 0;
         while ahead > 0 {
-            let numbers = self.retained.get(arrived).ok_or(BadAck)?.numbers;
-            ahead = ahead.checked_sub(numbers).ok_or(BadAck)?;
+            let kept = self.retained.get_mut(arrived).ok_or(BadAck)?;
+            if kept.numbers > ahead {
+                // Of several gaps that were kept as one, not all have arrived.
+                kept.numbers -= ahead;
+                self.retained.insert(arrived, Retained::lost(ahead));
+            }
+            ahead -= self.retained[arrived].numbers;
             arrived += 1;
         }
         // What the peer once had it cannot have lost.
@@ -242,7 +253,20 @@ impl Outbound {
         self.queued -= cost(&message.frame);
         self.waiting -= 1;
         self.outcomes.settle(message.ticket, outcome);
+        self.join_lost(at);
         Some(message)
+    }
+
+    /// What was lost before and behind a message that is gone becomes one: else there could be any number of those.
+    fn join_lost(&mut self, at: usize) {
+        let Some(Queued::Lost(behind)) = self.queue.get(at) else { return };
+        let behind = *behind;
+        let before = at.checked_sub(1).and_then(|at| self.queue.get_mut(at));
+        if let Some(Queued::Lost(before)) = before {
+            *before += behind;
+            self.queue.remove(at);
+            self.queued -= PACKET_OVERHEAD;
+        }
     }
 
     /// A message was dropped there. Of a numbered broadcast its reader is told at that place.
@@ -284,7 +308,7 @@ impl Outbound {
                     self.queued -= PACKET_OVERHEAD;
                     // Without numbers there is no place at which to tell it.
                     if self.window.is_some() {
-                        self.retain(Kept::Lost, count, 0, 0, Time::MAX);
+                        self.retain_lost(count);
                         return Some(Next::Gap(count));
                     }
                 }
@@ -307,7 +331,11 @@ impl Outbound {
         if self.window.is_some() {
             match class {
                 Class::AtLeastOnce => {
-                    self.retain(Kept::Frame(frame.clone()), 1, cost, ticket, expires);
+                    self.retained_bytes += cost;
+                    let packet = Kept::Frame(frame.clone());
+                    self.retained.push_back(Retained { packet, numbers: 1, cost, ticket, expires });
+                    self.sent += 1;
+                    self.sent_numbers += 1;
                 }
                 Class::Volatile | Class::AtMostOnce => self.unnumbered.costs.push_back(cost),
             }
@@ -315,11 +343,16 @@ impl Outbound {
         frame
     }
 
-    fn retain(&mut self, packet: Kept, numbers: u64, cost: usize, ticket: u64, expires: Time) {
-        self.retained_bytes += cost;
-        self.retained.push_back(Retained { packet, numbers, cost, ticket, expires });
-        self.sent += 1;
-        self.sent_numbers += numbers;
+    /// Gaps that follow each other are kept as one: they cost nothing of the window, so there could be any number.
+    fn retain_lost(&mut self, count: u64) {
+        self.sent_numbers += count;
+        match self.retained.back_mut() {
+            Some(Retained { packet: Kept::Lost, numbers, .. }) => *numbers += count,
+            _ => {
+                self.retained.push_back(Retained::lost(count));
+                self.sent += 1;
+            }
+        }
     }
 
     /// What of the last link has to go out again.
@@ -545,5 +578,42 @@ mod tests {
         while outbound.pop(Time::ZERO).is_some() {}
         assert!(outbound.in_flight() <= MAX_WINDOW, "{} bytes under way", outbound.in_flight());
         assert!(!outbound.is_empty());
+    }
+
+    #[test]
+    fn gaps_that_follow_each_other_are_kept_as_one_and_arrive_apart() {
+        let mut outbound = Outbound::default();
+        outbound.open(Some(1000));
+        outbound.push(Outgoing::new(Frame::binary(vec![0; 900]), Class::AtLeastOnce), true);
+        assert!(matches!(outbound.pop(Time::ZERO), Some(Next::Frame(_))));
+        for _ in 0..100 {
+            outbound.lose(2);
+            assert!(matches!(outbound.pop(Time::ZERO), Some(Next::Gap(2))));
+        }
+        assert_eq!(outbound.retained.len(), 2);
+        // The message and the first 31 of them have arrived.
+        outbound.resume(Some(1000), 1 + 62).expect("so many were sent");
+        assert!(matches!(outbound.pop(Time::ZERO), Some(Next::Gap(138))));
+        assert!(outbound.pop(Time::ZERO).is_none());
+        let ack = Ack { numbered: 201, unnumbered: 0 };
+        assert!(outbound.acknowledge(ack).expect("all were sent"));
+        assert_eq!((outbound.retained.len(), outbound.in_flight()), (0, 0));
+    }
+
+    #[test]
+    fn what_is_lost_around_a_message_that_goes_is_one() {
+        let mut outbound = Outbound::default();
+        outbound.open(Some(1000));
+        outbound.push(Outgoing::new(Frame::binary(vec![0; 900]), Class::AtLeastOnce), true);
+        assert!(outbound.pop(Time::ZERO).is_some());
+        for ticket in 1..=100 {
+            let mut message = Outgoing::new(Frame::binary(vec![0; 100]), Class::AtMostOnce);
+            message.ticket = ticket;
+            outbound.lose(1);
+            outbound.push(message, true);
+            outbound.lose(1);
+            outbound.cancel(ticket);
+        }
+        assert_eq!((outbound.queue.len(), outbound.queued()), (1, PACKET_OVERHEAD));
     }
 }

@@ -10,9 +10,11 @@ use std::ops::Deref;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline::{Network, Sim, Tokio};
+use moorline::{AsyncStd, Network, Sim, Smol, Tokio};
+use moorline_core::Net;
 
-use super::exceptions::WEBSOCKET_ON_TOKIO;
+use super::counted::Counted;
+use super::exceptions::ON_WEBSOCKET;
 use super::venue::{Memory, PLACE, Venue};
 use super::websocket::WebSockets;
 use super::{Inner, MS, Stage};
@@ -27,13 +29,40 @@ macro_rules! behaviours {
         mod memory_on_tokio {
             $(#[test] fn $name() { $crate::stage::pairs::memory_on_tokio(super::$name); })*
         }
+        mod memory_on_smol {
+            $(#[test] fn $name() { $crate::stage::pairs::memory_on_smol(super::$name); })*
+        }
+        mod memory_on_async_std {
+            $(#[test] fn $name() { $crate::stage::pairs::memory_on_async_std(super::$name); })*
+        }
         mod websocket_on_tokio {
             $(#[test] fn $name() {
                 $crate::stage::pairs::websocket_on_tokio(stringify!($name), super::$name);
             })*
         }
+        mod websocket_on_smol {
+            $(#[test] fn $name() {
+                $crate::stage::pairs::websocket_on_smol(stringify!($name), super::$name);
+            })*
+        }
+        mod websocket_on_async_std {
+            $(#[test] fn $name() {
+                $crate::stage::pairs::websocket_on_async_std(stringify!($name), super::$name);
+            })*
+        }
     };
 }
+
+/// The pairs of [`behaviours`], the first one in virtual time.
+pub(crate) const PAIRS: [&str; 7] = [
+    "memory_on_sim",
+    "memory_on_tokio",
+    "memory_on_smol",
+    "memory_on_async_std",
+    "websocket_on_tokio",
+    "websocket_on_smol",
+    "websocket_on_async_std",
+];
 
 /// Makes tests of these functions, each `async fn(Sockets)`, on real sockets only: they use a fault that only the proxy
 /// has.
@@ -145,14 +174,81 @@ pub(crate) fn memory_on_tokio<F: Future<Output = ()>>(behaviour: impl Fn(Stage) 
     on_tokio(SCALE, |runtime| Box::new(Memory(Network::new(runtime))), behaviour);
 }
 
+pub(crate) fn memory_on_smol<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
+    smol::block_on(on(Smol, SCALE, |runtime| Box::new(Memory(Network::new(runtime))), behaviour));
+}
+
+pub(crate) fn memory_on_async_std<F: Future<Output = ()>>(behaviour: impl Fn(Stage) -> F) {
+    let venue = |runtime| Box::new(Memory(Network::new(runtime))) as Box<dyn Venue>;
+    async_std::task::block_on(on(AsyncStd, SCALE, venue, behaviour));
+}
+
 pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(
     name: &str,
     behaviour: impl Fn(Stage) -> F,
 ) {
-    // `counting` tells of it.
-    if WEBSOCKET_ON_TOKIO.iter().all(|left_out| left_out.behaviour != name) {
+    if is_played(name) {
         on_tokio(SOCKET_SCALE, |runtime| Box::new(WebSockets::new(runtime)), behaviour);
     }
+}
+
+pub(crate) fn websocket_on_smol<F: Future<Output = ()>>(
+    name: &str,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    if is_played(name) {
+        let venue = |runtime| Box::new(WebSockets::new(runtime)) as Box<dyn Venue>;
+        smol::block_on(on(Smol, SOCKET_SCALE, venue, behaviour));
+    }
+}
+
+pub(crate) fn websocket_on_async_std<F: Future<Output = ()>>(
+    name: &str,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    if is_played(name) {
+        let venue = |runtime| Box::new(WebSockets::new(runtime)) as Box<dyn Venue>;
+        async_std::task::block_on(on(AsyncStd, SOCKET_SCALE, venue, behaviour));
+    }
+}
+
+/// Whether WebSockets play it; `counting` tells of those left out.
+fn is_played(name: &str) -> bool {
+    ON_WEBSOCKET.iter().all(|left_out| left_out.behaviour != name)
+}
+
+/// Plays a behaviour on a runtime whose threads are the process's own.
+async fn on<R: Net + Clone, F: Future<Output = ()>>(
+    runtime: R,
+    scale: u32,
+    venue: impl FnOnce(Counted<R>) -> Box<dyn Venue>,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    let runtime = Counted::new(runtime);
+    let tasks = Box::new(runtime.tasks());
+    play(runtime, tasks, scale, venue, behaviour).await;
+}
+
+/// Plays a behaviour in real time.
+async fn play<R: Net + Clone, F: Future<Output = ()>>(
+    runtime: R,
+    tasks: Box<dyn Fn() -> usize + Send + Sync>,
+    scale: u32,
+    venue: impl FnOnce(R) -> Box<dyn Venue>,
+    behaviour: impl Fn(Stage) -> F,
+) {
+    let inner = Inner {
+        runtime: Arc::new(runtime.clone()),
+        venue: venue(runtime),
+        scale,
+        patience: REAL_PATIENCE,
+        glance: MS,
+        tasks,
+        servers: Mutex::default(),
+    };
+    let stage = Stage { inner: Arc::new(inner) };
+    behaviour(stage.clone()).await;
+    stage.curtain().await;
 }
 
 /// A stage with its proxy, for what only that can do.
@@ -193,19 +289,9 @@ fn on_tokio<F: Future<Output = ()>>(
         .expect("tokio starts");
     threads.block_on(async {
         let handle = tokio::runtime::Handle::current();
-        let runtime = Tokio::current();
-        let inner = Inner {
-            runtime: Arc::new(runtime.clone()),
-            venue: venue(runtime),
-            scale,
-            patience: REAL_PATIENCE,
-            glance: MS,
-            tasks: Box::new(move || handle.metrics().num_alive_tasks()),
-            servers: Mutex::default(),
-        };
-        let stage = Stage { inner: Arc::new(inner) };
-        behaviour(stage.clone()).await;
-        stage.curtain().await;
+        // All of them, also those that are not moorline's.
+        let tasks = Box::new(move || handle.metrics().num_alive_tasks());
+        play(Tokio::current(), tasks, scale, venue, behaviour).await;
     });
 }
 

@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use moorline::{HttpDoor, Tokio, WebSocket, WebSocketAcceptor};
-use moorline_core::{Acceptor, BoxTransport, Capabilities, TransportError, TransportErrorKind};
+use moorline::{HttpDoor, WebSocket, WebSocketAcceptor};
+use moorline_core::{
+    Acceptor, BoxTransport, Capabilities, Net, TransportError, TransportErrorKind,
+};
 use moorline_memory::Direction;
 
 use super::erased::AnyAcceptor;
@@ -12,20 +14,20 @@ use super::venue::Venue;
 use crate::proxy::{Proxy, Reserved};
 
 /// See the [module](self). Every server of a stage listens at the same port, one after the other.
-pub(crate) struct WebSockets {
-    runtime: Tokio,
+pub(crate) struct WebSockets<R> {
+    runtime: R,
     pub(crate) proxy: Arc<Proxy>,
     server: Reserved,
 }
 
-impl WebSockets {
-    pub(crate) fn new(runtime: Tokio) -> Self {
+impl<R> WebSockets<R> {
+    pub(crate) fn new(runtime: R) -> Self {
         let server = Reserved::new().expect("there is a free port");
         Self { runtime, proxy: Arc::new(Proxy::new(server.address)), server }
     }
 }
 
-impl Venue for WebSockets {
+impl<R: Net + Clone> Venue for WebSockets<R> {
     fn transport(&self) -> BoxTransport {
         let url = format!("ws://{}/", self.proxy.address());
         BoxTransport::new(WebSocket::new(url, self.runtime.clone()).expect("it is an address"))
@@ -73,7 +75,7 @@ impl Venue for WebSockets {
     }
 }
 
-fn at(address: SocketAddr, runtime: Tokio) -> WebSocketAcceptor<Tokio> {
+fn at<R: Net + Clone>(address: SocketAddr, runtime: R) -> WebSocketAcceptor<R> {
     let door = HttpDoor::new(address.to_string(), runtime).expect("it is an address");
     WebSocketAcceptor::at(door)
 }
