@@ -54,7 +54,9 @@
 //! | --- | --- | --- |
 //! | `memory` | yes | `Network`: the transport in memory, with faults |
 //! | `tokio` | yes | `Tokio`: the runtime tokio |
-//! | `websocket` | yes | `WebSocket`, `WebSocketAcceptor`: RFC 6455 over TCP; with `tokio` also `Client::websocket` |
+//! | `smol`, `async-std` | no | `Smol`, `AsyncStd`: those runtimes; the latter is discontinued |
+//! | `websocket` | yes | `WebSocket`: RFC 6455 over TCP, for clients; with `tokio` also `Client::websocket` |
+//! | `http-server` | yes | with `websocket`: `WebSocketAcceptor` and its door; with `tokio` also `Server::websocket` |
 //! | `sim` | no | `Sim`: the simulated runtime with virtual time, for tests |
 //!
 //! Features only add; none changes what another one does. Without any of them moorline is complete, and transport and runtime
@@ -105,7 +107,9 @@ pub use moorline_smol::Smol;
 #[cfg(feature = "tokio")]
 pub use moorline_tokio::Tokio;
 #[cfg(feature = "websocket")]
-pub use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor};
+pub use moorline_websocket::WebSocket;
+#[cfg(all(feature = "websocket", feature = "http-server"))]
+pub use moorline_websocket::{HttpDoor, WebSocketAcceptor};
 pub use receipt::{NotAcknowledged, Receipt};
 pub use requests::Request;
 pub use server::{Server, ServerConnection};
@@ -121,6 +125,13 @@ pub mod event {
 }
 
 /// The examples of README.md are tests too.
-#[cfg(all(doctest, feature = "memory", feature = "sim", feature = "tokio", feature = "websocket"))]
+#[cfg(all(
+    doctest,
+    feature = "http-server",
+    feature = "memory",
+    feature = "sim",
+    feature = "tokio",
+    feature = "websocket"
+))]
 #[doc = include_str!("../README.md")]
 struct Readme;

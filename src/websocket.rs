@@ -2,9 +2,13 @@
 
 use moorline_core::TransportError;
 use moorline_tokio::Tokio;
-use moorline_websocket::{WebSocket, WebSocketAcceptor};
+use moorline_websocket::WebSocket;
+#[cfg(feature = "http-server")]
+use moorline_websocket::WebSocketAcceptor;
 
-use crate::{Client, Server};
+use crate::Client;
+#[cfg(feature = "http-server")]
+use crate::Server;
 
 impl Client {
     /// A client of a WebSocket address, on the current tokio runtime, all else by default. For more, give
@@ -31,6 +35,7 @@ impl Client {
     }
 }
 
+#[cfg(feature = "http-server")]
 impl Server {
     /// A server of WebSockets at `address` (`"127.0.0.1:8080"`; port 0 is any free one), on any path, on the
     /// current tokio runtime, all else by default. It listens when it is [`run`](Self::run). For more, give

@@ -31,7 +31,7 @@ use crate::sync::lock;
 const FRAMES_A_TURN: usize = 64;
 
 /// Bytes read in one poll: what was read is taken and answered while it is still in the processor's cache.
-const BYTES_A_POLL: usize = 64 * 1024;
+const BYTES_A_POLL: usize = 128 * 1024;
 
 /// Frames after which the machine's answers are carried out, so that only a few wait in it.
 const FRAMES_A_DRAIN: usize = 32;

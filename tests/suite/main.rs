@@ -7,6 +7,7 @@
 //! A failing simulated test prints its seed; `MOORLINE_SEED=7 cargo test …` plays only that one.
 #![cfg(all(
     feature = "async-std",
+    feature = "http-server",
     feature = "memory",
     feature = "sim",
     feature = "smol",

@@ -11,8 +11,12 @@ const LEAN: &str = "memory";
 /// The most crates that they may cost, moorline's own included.
 const MOST: usize = 30;
 
-/// What must not be among them, nor anything that belongs to it.
-const FORBIDDEN: [&str; 4] = ["tokio", "async-std", "smol", "hyper"];
+/// With which features what must not be among them, nor anything that belongs to it.
+const FORBIDDEN: [(&str, &[&str]); 3] = [
+    (LEAN, &["tokio", "async-std", "smol", "hyper"]),
+    ("smol,websocket", &["tokio", "async-std", "hyper"]),
+    ("async-std,websocket", &["tokio", "smol", "hyper"]),
+];
 
 /// Where README.md has its table.
 const BEGIN: &str = "<!-- crates: `cargo xtask check` compares this -->\n";
@@ -30,13 +34,17 @@ pub(crate) fn check() -> Result<String, String> {
     if lean.len() > MOST {
         return Err(format!("{} crates are more than {MOST}", lean.len()));
     }
-    let belongs = |name: &str| {
-        FORBIDDEN.iter().any(|family| {
-            name.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '-']))
-        })
-    };
-    if let Some(name) = lean.iter().find(|name| belongs(name)) {
-        return Err(format!("{name} must not be among them"));
+    for (features, families) in FORBIDDEN {
+        let belongs = |name: &&String| {
+            families.iter().any(|family| {
+                name.strip_prefix(family).is_some_and(|rest| rest.starts_with([' ', '-']))
+            })
+        };
+        if let Some(name) =
+            tree(&["--no-default-features", "--features", features])?.iter().find(belongs)
+        {
+            return Err(format!("{name} must not be there with the features {features}"));
+        }
     }
     let table = table()?;
     let readme = fs::read_to_string(cargo::root().join("README.md"))

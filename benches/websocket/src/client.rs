@@ -96,9 +96,9 @@ impl Client {
         messages
     }
 
-    /// What acknowledges the messages read, if it is time to.
+    /// What acknowledges the messages read: moorline's own client sends it with each batch of messages.
     pub(crate) fn ack(&mut self) -> Option<Vec<u8>> {
-        if self.speaks == Speaks::Raw || self.received - self.acknowledged < 32 {
+        if self.speaks == Speaks::Raw || self.received == self.acknowledged {
             return None;
         }
         self.acknowledged = self.received;

@@ -7,7 +7,7 @@ use crate::wire::{Ack, Packet};
 use crate::{CloseFrame, Frame, Time};
 
 /// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
-const BATCH_BYTES: usize = 64 * 1024;
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// The largest batch in frames, so that other connections get their turn.
 const BATCH_FRAMES: usize = 64;

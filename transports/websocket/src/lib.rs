@@ -36,7 +36,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`WebSocket`] | the client's side, a [`Transport`](moorline_core::Transport) |
-//! | [`WebSocketAcceptor`] | the server's side, an [`Acceptor`](moorline_core::Acceptor) |
+//! | [`WebSocketAcceptor`] | the server's side, an [`Acceptor`](moorline_core::Acceptor); like the next one with the feature `server`, which is on by default |
 //! | [`HttpDoor`] | its listening socket, and what it lets in: path, origins, limits |
 //! | [`WebSocketSender`], [`WebSocketReceiver`] | the halves of a link, the same on both sides |
 //! | `adopt` (feature `adopt`) | halves over a socket that tokio-tungstenite or async-tungstenite has opened |
@@ -48,6 +48,7 @@
 //! Frame headers, close keys and nonces are tungstenite's; buffers are this crate's own, because an idle connection must cost
 //! nothing and a busy one no copies (`docs/decisions.md`).
 
+#[cfg(feature = "server")]
 mod acceptor;
 mod address;
 #[cfg(feature = "adopt")]
@@ -64,9 +65,12 @@ mod scratch;
 mod sender;
 mod trace;
 mod transport;
+#[cfg(feature = "server")]
 mod upgrade;
 
+#[cfg(feature = "server")]
 pub use acceptor::{WebSocketAcceptor, WebSocketPending};
+#[cfg(feature = "server")]
 pub use moorline_http::HttpDoor;
 pub use receiver::WebSocketReceiver;
 pub use sender::WebSocketSender;

@@ -139,7 +139,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
             }
         };
         if self.rest.is_empty() {
-            self.rest = BytesMut::new();
+            let memory = std::mem::take(&mut self.rest);
+            if self.rest_size > SHARED {
+                scratch::give_back(memory);
+            }
         }
         Ok(step)
     }
@@ -164,7 +167,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
             Poll::Ready(Ok(Some(self.decoder.step(input).map(|(consumed, step)| {
                 let step = copied(step, input);
                 if consumed < read {
-                    self.rest = BytesMut::from(&input[consumed..]);
+                    let left = &input[consumed..];
+                    self.rest = if left.len() > SHARED {
+                        scratch::keep(left)
+                    } else {
+                        BytesMut::from(left)
+                    };
                     self.rest_size = self.rest.len();
                 }
                 step
