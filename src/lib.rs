@@ -56,6 +56,7 @@
 //! | `tokio` | yes | `Tokio`: the runtime tokio |
 //! | `smol`, `async-std` | no | `Smol`, `AsyncStd`: those runtimes; the latter is discontinued |
 //! | `websocket` | yes | `WebSocket`: RFC 6455 over TCP, for clients; with `tokio` also `Client::websocket` |
+//! | `rustls` | no | with `websocket`: TLS, `wss://`, `TlsClient`, `TlsServer` |
 //! | `http-server` | yes | with `websocket`: `WebSocketAcceptor` and its door; with `tokio` also `Server::websocket` |
 //! | `sim` | no | `Sim`: the simulated runtime with virtual time, for tests |
 //!
@@ -106,10 +107,12 @@ pub use moorline_sim::Sim;
 pub use moorline_smol::Smol;
 #[cfg(feature = "tokio")]
 pub use moorline_tokio::Tokio;
-#[cfg(feature = "websocket")]
-pub use moorline_websocket::WebSocket;
 #[cfg(all(feature = "websocket", feature = "http-server"))]
 pub use moorline_websocket::{HttpDoor, WebSocketAcceptor};
+#[cfg(feature = "websocket")]
+pub use moorline_websocket::{Proxy, WebSocket};
+#[cfg(all(feature = "websocket", feature = "rustls"))]
+pub use moorline_websocket::{TlsClient, TlsServer};
 pub use receipt::{NotAcknowledged, Receipt};
 pub use requests::Request;
 pub use server::{Server, ServerConnection};

@@ -37,6 +37,9 @@ pub enum TransportErrorKind {
     TooLarge,
     /// The other end broke the transport's protocol.
     Protocol,
+    /// TLS does not know who the other end is: its certificate is another host's, too old, or signed by nobody who is
+    /// trusted. It may pass: a network that wants a log-in first answers in every host's place.
+    Untrusted,
     /// The transport is configured wrongly (an address that is none, a missing certificate).
     Configuration,
 }
@@ -52,7 +55,8 @@ impl TransportErrorKind {
             | Self::Closed
             | Self::Broken
             | Self::TooLarge
-            | Self::Protocol => true,
+            | Self::Protocol
+            | Self::Untrusted => true,
             Self::Refused | Self::Configuration => false,
         }
     }
@@ -68,6 +72,7 @@ impl TransportErrorKind {
             Self::Broken => "broken",
             Self::TooLarge => "too_large",
             Self::Protocol => "protocol",
+            Self::Untrusted => "untrusted",
             Self::Configuration => "configuration",
         }
     }
@@ -82,6 +87,7 @@ impl TransportErrorKind {
             Self::Broken => "broken",
             Self::TooLarge => "too large",
             Self::Protocol => "protocol broken",
+            Self::Untrusted => "not trusted",
             Self::Configuration => "wrong configuration",
         }
     }

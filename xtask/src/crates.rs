@@ -18,6 +18,9 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
     ("async-std,websocket", &["tokio", "smol", "hyper"]),
 ];
 
+/// What clients usually switch on.
+const CLIENTS: [&str; 3] = ["tokio,websocket", "smol,websocket", "rustls,tokio,websocket"];
+
 /// Where README.md has its table.
 const BEGIN: &str = "<!-- crates: `cargo xtask check` compares this -->\n";
 const END: &str = "<!-- /crates -->";
@@ -83,6 +86,10 @@ fn table() -> Result<String, String> {
     for feature in features()? {
         let args = ["--no-default-features", "--features", &feature];
         row(&format!("`{feature}`"), &args)?;
+    }
+    for features in CLIENTS {
+        let name = format!("a client: `{}`", features.replace(',', "`, `"));
+        row(&name, &["--no-default-features", "--features", features])?;
     }
     row("the default ones", &[])?;
     row("all", &["--all-features"])?;

@@ -317,6 +317,10 @@ impl Outbound {
                     let cost = cost(&message.frame);
                     self.take_window(cost)?;
                     let Some(Queued::Message(message)) = self.queue.pop_front() else { continue };
+                    if self.queue.is_empty() {
+                        // The next one comes to the same place, which is in the processor's cache.
+                        self.queue.clear();
+                    }
                     self.forget_queued(&message);
                     return Some(Next::Frame(self.hand_over(message, cost)));
                 }

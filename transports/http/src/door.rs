@@ -73,7 +73,14 @@ impl<N: Net> HttpDoor<N> {
         self.set(|settings| settings.max_headers = headers)
     }
 
-    /// How long a request may take from the connection's acceptance to its answer.
+    /// Speaks TLS, and nothing else.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(self, tls: moorline_socket::TlsServer) -> Self {
+        self.set(|settings| settings.tls = Some(tls))
+    }
+
+    /// How long a request may take from the connection's acceptance to its answer, TLS included.
     /// [`HANDSHAKE_TIMEOUT`](Self::HANDSHAKE_TIMEOUT) by default.
     #[must_use]
     pub fn handshake_timeout(self, limit: Duration) -> Self {

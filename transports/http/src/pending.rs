@@ -9,6 +9,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+#[cfg(feature = "rustls")]
+use futures_io::AsyncRead;
 use futures_io::AsyncWrite;
 use futures_util::future::{Either, select};
 use http::header::{CONNECTION, HeaderValue};
@@ -18,6 +20,7 @@ use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use moorline_core::{Net, Peer, TransportError, TransportErrorKind};
+use moorline_socket::Stream;
 
 use crate::io::Io;
 use crate::route::{Answer, Route, refusal};
@@ -48,6 +51,7 @@ impl<N: Net> HttpPending<N> {
     /// - [`Refused`](TransportErrorKind::Refused): the route or the door has refused it, and said so.
     /// - [`Protocol`](TransportErrorKind::Protocol), [`TooLarge`](TransportErrorKind::TooLarge): it was not HTTP, or its
     ///   head was beyond the limits; the peer was told as far as it could be.
+    /// - [`Untrusted`](TransportErrorKind::Untrusted): the client refuses the door's certificate, or shows none that it must.
     /// - [`TimedOut`](TransportErrorKind::TimedOut): it did not come in time.
     /// - [`Broken`](TransportErrorKind::Broken), [`Closed`](TransportErrorKind::Closed): the peer has gone.
     ///
@@ -57,7 +61,7 @@ impl<N: Net> HttpPending<N> {
     pub async fn handshake<R: Route>(
         self,
         route: R,
-    ) -> Result<Arrived<N::Stream, R::Accepted>, TransportError> {
+    ) -> Result<Arrived<Stream<N::Stream>, R::Accepted>, TransportError> {
         let mut timer = self.net.timer();
         timer.as_mut().reset(self.net.now() + self.settings.handshake_timeout);
         match select(pin!(self.answer(route)), timer).await {
@@ -71,8 +75,9 @@ impl<N: Net> HttpPending<N> {
     async fn answer<R: Route>(
         self,
         route: R,
-    ) -> Result<Arrived<N::Stream, R::Accepted>, TransportError> {
+    ) -> Result<Arrived<Stream<N::Stream>, R::Accepted>, TransportError> {
         let Self { stream, address, settings, net: _ } = self;
+        let stream = secure(stream, &settings).await?;
         let mut http = http1::Builder::new();
         http.header_read_timeout(None)
             .max_header_size(settings.max_header_bytes)
@@ -102,6 +107,23 @@ impl<N: Net> HttpPending<N> {
             Outcome::Nothing => Err(TransportError::closed()),
         }
     }
+}
+
+#[cfg(feature = "rustls")]
+async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    settings: &Settings,
+) -> Result<Stream<S>, TransportError> {
+    match &settings.tls {
+        Some(tls) => tls.accept(stream).await,
+        None => Ok(Stream::plain(stream)),
+    }
+}
+
+#[cfg(not(feature = "rustls"))]
+#[allow(clippy::unused_async, reason = "the other one is")]
+async fn secure<S>(stream: S, _settings: &Settings) -> Result<Stream<S>, TransportError> {
+    Ok(Stream::plain(stream))
 }
 
 impl<N: Net> fmt::Debug for HttpPending<N> {

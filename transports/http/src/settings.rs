@@ -20,6 +20,8 @@ pub(crate) struct Settings {
     pub(crate) max_header_bytes: usize,
     pub(crate) max_headers: usize,
     pub(crate) handshake_timeout: Duration,
+    #[cfg(feature = "rustls")]
+    pub(crate) tls: Option<moorline_socket::TlsServer>,
 }
 
 impl Default for Settings {
@@ -30,6 +32,8 @@ impl Default for Settings {
             max_header_bytes: MAX_HEADER_BYTES,
             max_headers: MAX_HEADERS,
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            #[cfg(feature = "rustls")]
+            tls: None,
         }
     }
 }

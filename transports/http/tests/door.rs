@@ -57,7 +57,7 @@ async fn a_socket_is_handed_over_bare_with_what_was_read() {
     assert_eq!((peer.transport, peer.path.as_deref()), ("shop", Some("/tea")));
     assert_eq!(peer.header("x-token"), Some("t"));
     // It is only a socket now.
-    let mut socket = arrived.stream.into_inner();
+    let mut socket = arrived.stream.into_socket().unwrap().into_inner();
     socket.write_all(b"tea").await.unwrap();
     drop(socket);
     let mut answer = String::new();

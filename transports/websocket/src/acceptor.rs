@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use moorline_core::{Acceptor, Capabilities, ConnectRequest, Net, Peer, Pending, TransportError};
 use moorline_http::{HttpDoor, HttpPending};
+use moorline_socket::Stream;
 
 use crate::decoder::{Decoder, Role};
 use crate::transport::{capabilities, halves};
@@ -137,7 +138,8 @@ pub struct WebSocketPending<N: Net> {
     settings: Arc<Settings>,
 }
 
-type Shaken<N> = (WebSocketSender<<N as Net>::Stream>, WebSocketReceiver<<N as Net>::Stream>, Peer);
+type Socket<N> = Stream<<N as Net>::Stream>;
+type Shaken<N> = (WebSocketSender<Socket<N>>, WebSocketReceiver<Socket<N>>, Peer);
 
 impl<N: Net> WebSocketPending<N> {
     async fn shake_hands(self) -> Result<Shaken<N>, TransportError> {
@@ -152,8 +154,8 @@ impl<N: Net> WebSocketPending<N> {
 }
 
 impl<N: Net> Pending for WebSocketPending<N> {
-    type Sender = WebSocketSender<N::Stream>;
-    type Receiver = WebSocketReceiver<N::Stream>;
+    type Sender = WebSocketSender<Socket<N>>;
+    type Receiver = WebSocketReceiver<Socket<N>>;
 
     async fn handshake(self) -> Result<Shaken<N>, TransportError> {
         let address = self.http.address();

@@ -3,12 +3,14 @@
 use http::Uri;
 use moorline_core::{TransportError, TransportErrorKind};
 
-/// A `ws` address, taken apart.
+/// A `ws` or `wss` address, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     /// To look up: without the brackets of IPv6.
     pub(crate) host: String,
     pub(crate) port: u16,
+    /// By TLS.
+    pub(crate) secure: bool,
     /// As the header `Host` has it.
     pub(crate) authority: String,
     /// The path with its query.
@@ -18,11 +20,12 @@ pub(crate) struct Address {
 impl Address {
     pub(crate) fn parse(url: &str) -> Result<Self, TransportError> {
         let (scheme, _) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "ws" => {}
-            "wss" => return Err(wrong("wss needs TLS, which this version does not have yet")),
+        let (secure, default) = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => (false, 80),
+            "wss" if cfg!(feature = "rustls") => (true, 443),
+            "wss" => return Err(wrong("wss needs TLS: switch on the feature `rustls`")),
             _ => return Err(wrong(&format!("its scheme is {scheme:?}"))),
-        }
+        };
         if url.contains('#') {
             return Err(wrong("it has a fragment"));
         }
@@ -37,17 +40,17 @@ impl Address {
             return Err(wrong("it has no host"));
         }
         let port = match authority.as_str()[bare.len()..].strip_prefix(':') {
-            None | Some("") => 80,
+            None | Some("") => default,
             Some(port) => match port.parse() {
                 Ok(port) if port != 0 => port,
                 _ => return Err(wrong(&format!("its port is {port:?}"))),
             },
         };
-        let authority = if port == 80 { bare.to_owned() } else { format!("{bare}:{port}") };
+        let authority = if port == default { bare.to_owned() } else { format!("{bare}:{port}") };
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         let slash = if target.starts_with('/') { "" } else { "/" };
         let target = format!("{slash}{target}");
-        Ok(Self { host: host.to_owned(), port, authority, target })
+        Ok(Self { host: host.to_owned(), port, secure, authority, target })
     }
 }
 
@@ -62,7 +65,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> (String, u16, String, String) {
-        let Address { host, port, authority, target } = Address::parse(url).unwrap();
+        let Address { host, port, authority, target, .. } = Address::parse(url).unwrap();
         (host, port, authority, target)
     }
 
@@ -78,9 +81,23 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "rustls")]
+    fn a_secure_address_has_its_own_port() {
+        let address = Address::parse("WSS://h/a").unwrap();
+        assert!(address.secure);
+        assert_eq!((address.port, &*address.authority), (443, "h"));
+        assert_eq!(Address::parse("wss://h:80").unwrap().authority, "h:80");
+    }
+
+    #[test]
+    #[cfg(not(feature = "rustls"))]
+    fn a_secure_address_names_the_feature() {
+        assert!(Address::parse("wss://h").unwrap_err().to_string().contains("`rustls`"));
+    }
+
+    #[test]
     fn a_wrong_address_says_what_is_wrong_and_not_its_secrets() {
         for (url, why) in [
-            ("wss://h", "TLS"),
             ("http://h", "scheme"),
             ("h:80", "scheme"),
             ("", "scheme"),

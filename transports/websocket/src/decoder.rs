@@ -21,6 +21,7 @@ const TRUSTED: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Client,
+    #[allow(dead_code, reason = "where there are clients alone")]
     Server,
 }
 

@@ -56,7 +56,6 @@ pub mod adopt;
 mod client_handshake;
 mod close;
 mod decoder;
-mod dial;
 mod link;
 mod mask;
 mod outbox;
@@ -72,6 +71,9 @@ mod upgrade;
 pub use acceptor::{WebSocketAcceptor, WebSocketPending};
 #[cfg(feature = "server")]
 pub use moorline_http::HttpDoor;
+pub use moorline_socket::Proxy;
+#[cfg(feature = "rustls")]
+pub use moorline_socket::{TlsClient, TlsServer};
 pub use receiver::WebSocketReceiver;
 pub use sender::WebSocketSender;
 pub use transport::WebSocket;

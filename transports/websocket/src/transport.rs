@@ -7,11 +7,11 @@ use http::{HeaderName, HeaderValue, header};
 use moorline_core::{
     Capabilities, ConnectRequest, Net, Transport, TransportError, TransportErrorKind,
 };
+use moorline_socket::{Dialer, Proxy, Stream};
 
 use crate::address::Address;
 use crate::client_handshake::{Offer, shake_hands};
 use crate::decoder::{Decoder, Role};
-use crate::dial::dial;
 use crate::link::Link;
 use crate::{WebSocketReceiver, WebSocketSender, trace};
 
@@ -43,6 +43,7 @@ use crate::{WebSocketReceiver, WebSocketSender, trace};
 /// - [`Refused`](TransportErrorKind::Refused): it answered with any other status than 101. Redirects are not followed;
 /// - [`Protocol`](TransportErrorKind::Protocol) or [`TooLarge`](TransportErrorKind::TooLarge): its answer was not a
 ///   WebSocket's, or its head was above 16 KiB;
+/// - [`Untrusted`](TransportErrorKind::Untrusted): TLS does not know who answers;
 /// - [`Broken`](TransportErrorKind::Broken): the connection broke in the handshake.
 ///
 /// # Cancel safety
@@ -51,21 +52,40 @@ use crate::{WebSocketReceiver, WebSocketSender, trace};
 pub struct WebSocket<N: Net> {
     net: Arc<N>,
     address: Address,
+    dialer: Dialer,
     headers: Vec<(HeaderName, HeaderValue)>,
     protocols: Vec<String>,
 }
 
 impl<N: Net> WebSocket<N> {
-    /// A client of `url`, `ws://host:port/path?query`; the port is 80 by default. Nothing is connected yet.
+    /// A client of `url`, `ws://host:port/path?query`, or `wss://` for TLS (with the feature `rustls`); the port is 80 or 443
+    /// by default. Nothing is connected yet.
     ///
     /// # Errors
     ///
-    /// [`Configuration`](TransportErrorKind::Configuration) when it is not such an address. It may not have a fragment or
-    /// credentials. `wss://` is refused until there is TLS.
+    /// [`Configuration`](TransportErrorKind::Configuration) when it is not such an address, or is `wss://` without that
+    /// feature. It may not have a fragment or credentials.
     pub fn new(url: impl AsRef<str>, net: N) -> Result<Self, TransportError> {
         let address = Address::parse(url.as_ref())?;
         let net = Arc::new(net);
-        Ok(Self { net, address, headers: Vec::new(), protocols: Vec::new() })
+        let dialer = Dialer::default();
+        Ok(Self { net, address, dialer, headers: Vec::new(), protocols: Vec::new() })
+    }
+
+    /// Goes through a proxy, which also looks the host up.
+    #[must_use]
+    pub fn proxy(mut self, proxy: Proxy) -> Self {
+        self.dialer = self.dialer.proxy(proxy);
+        self
+    }
+
+    /// For `wss://`: whom to trust, and who to be. By default the roots that browsers ship are trusted
+    /// ([`TlsClient::web_roots`](crate::TlsClient::web_roots)).
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn tls(mut self, tls: crate::TlsClient) -> Self {
+        self.dialer = self.dialer.tls(tls);
+        self
     }
 
     /// Sends a header with the handshake; one name may be given more than once.
@@ -114,7 +134,8 @@ impl<N: Net> WebSocket<N> {
     }
 
     async fn open(&self, request: &ConnectRequest) -> Result<Halves<N>, TransportError> {
-        let mut stream = dial(&*self.net, &self.address.host, self.address.port).await?;
+        let Address { host, port, secure, .. } = &self.address;
+        let mut stream = self.dialer.dial(&*self.net, host, *port, *secure).await?;
         trace::debug!("connected");
         let mut protocols: Vec<_> = request.protocol.into_iter().collect();
         protocols.extend(self.protocols.iter().map(String::as_str));
@@ -127,7 +148,8 @@ impl<N: Net> WebSocket<N> {
     }
 }
 
-type Halves<N> = (WebSocketSender<<N as Net>::Stream>, WebSocketReceiver<<N as Net>::Stream>);
+type Socket<N> = Stream<<N as Net>::Stream>;
+type Halves<N> = (WebSocketSender<Socket<N>>, WebSocketReceiver<Socket<N>>);
 
 /// The halves of a socket that has shaken hands; `read` is what came behind that.
 pub(crate) fn halves<S>(
@@ -141,8 +163,8 @@ pub(crate) fn halves<S>(
 }
 
 impl<N: Net> Transport for WebSocket<N> {
-    type Sender = WebSocketSender<N::Stream>;
-    type Receiver = WebSocketReceiver<N::Stream>;
+    type Sender = WebSocketSender<Socket<N>>;
+    type Receiver = WebSocketReceiver<Socket<N>>;
 
     async fn connect(&self, request: &ConnectRequest) -> Result<Halves<N>, TransportError> {
         let Address { host, port, .. } = &self.address;
@@ -160,6 +182,7 @@ impl<N: Net> Clone for WebSocket<N> {
         Self {
             net: self.net.clone(),
             address: self.address.clone(),
+            dialer: self.dialer.clone(),
             headers: self.headers.clone(),
             protocols: self.protocols.clone(),
         }
@@ -173,6 +196,7 @@ impl<N: Net> fmt::Debug for WebSocket<N> {
         f.debug_struct("WebSocket")
             .field("host", &self.address.host)
             .field("port", &self.address.port)
+            .field("secure", &self.address.secure)
             .field("headers", &names)
             .field("protocols", &self.protocols)
             .finish_non_exhaustive()

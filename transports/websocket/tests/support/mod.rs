@@ -9,6 +9,7 @@ use moorline_core::{
     Acceptor, CloseFrame, ConnectRequest, Frame, Incoming, Peer, Pending, Receiver, Sender,
     Transport, TransportError, TransportErrorKind,
 };
+use moorline_socket::Stream;
 use moorline_tokio::{Tokio, TokioStream};
 use moorline_websocket::{WebSocket, WebSocketAcceptor, WebSocketReceiver, WebSocketSender};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -23,8 +24,8 @@ pub(crate) const PONG: u8 = 10;
 pub(crate) const LAST: u8 = 0x80;
 
 pub(crate) struct End {
-    pub(crate) sender: WebSocketSender<TokioStream>,
-    pub(crate) receiver: WebSocketReceiver<TokioStream>,
+    pub(crate) sender: WebSocketSender<Stream<TokioStream>>,
+    pub(crate) receiver: WebSocketReceiver<Stream<TokioStream>>,
 }
 
 impl End {
