@@ -262,8 +262,8 @@ impl Handle {
         &self.shared.config
     }
 
-    /// Bytes of messages that wait to be handed to the link; at most
-    /// [`queue`](Config::queue) and one message.
+    /// Bytes of messages that wait to be handed to the link; at most [`queue`](Config::queue) and one message.
+    /// Broadcasts that push older messages out may make it twice that for a moment.
     #[must_use]
     pub fn queued(&self) -> usize {
         lock(&self.shared.state).queued()

@@ -7,7 +7,7 @@ use futures_util::future::{join_all, join4};
 use moorline::server::Admission;
 use moorline::{
     Binary, Class, Codec, Connection, Handle, Json, Message, Network, Raw, SendOutcome, Server,
-    ServerConnection,
+    ServerConnection, Status,
 };
 use moorline_core::{
     BoxReceiver, BoxSender, BoxTransport, ConnectRequest, Transport, TransportError,
@@ -190,6 +190,7 @@ async fn r45_a_server_that_restarts_begins_a_new_session_and_says_so(stage: Stag
     let Pair { server, connection, .. } = pair(&stage).await;
     let journal = Journal::of_losses(&connection);
     stage.within("it stops", server.stop()).await.unwrap();
+    stage.until("it knows", || connection.status() == Status::Connecting).await;
     connection.send("in between").await.unwrap();
     stage.run(&server).await;
     stage.reads(&journal, "fresh").await;

@@ -17,6 +17,9 @@ behaviours![
 
 const RETENTION: std::time::Duration = SECOND.saturating_mul(120);
 
+/// A queue of 10,000 bytes and a message; and as much again until the driver has its turn, where broadcasts push others out.
+const MOST: usize = 22_000;
+
 /// 1,000 bytes that begin with that number.
 fn numbered(n: u64) -> Message {
     Message::from([n.to_be_bytes().as_slice(), &[0; 992]].concat())
@@ -109,7 +112,7 @@ async fn r47_broadcasts_to_one_that_is_away_are_bounded(stage: Stage) {
             server.emit(numbered(n).class(class)).unwrap();
             stage.sleep(SECOND / 100).await;
             let queued = guest.stats().queued;
-            assert!(queued <= 12_000, "{overflow:?}: {queued} bytes wait after {n}");
+            assert!(queued <= MOST, "{overflow:?}: {queued} bytes wait after {n}");
         }
         stage.heal();
         stage.reads(&journal, "recovered").await;
@@ -123,7 +126,7 @@ async fn r47_newest_values_of_many_keys_are_bounded(stage: Stage) {
         server.emit(numbered(n).on(n.to_string()).latest()).unwrap();
         stage.sleep(SECOND / 100).await;
         let queued = guest.stats().queued;
-        assert!(queued <= 12_000, "{queued} bytes wait after {n}");
+        assert!(queued <= MOST, "{queued} bytes wait after {n}");
     }
     // What is known by its key is replaced, however full it is.
     let oldest = number(&stage.message(&connection).await);

@@ -7,7 +7,9 @@
 //!
 //! 1,000 connections and 2 seconds by default, as in `cargo test`; `cargo xtask trial` plays the line above. Once in raw and
 //! once with a session. The clients are bare sockets, since moorline's own never reset a connection. The server is a
-//! process of its own: each of the two needs a descriptor for each connection, and its memory is to be its own.
+//! process of its own: each of the two needs a descriptor for each connection, and its memory is to be its own. It has
+//! glibc's threshold for large memory fixed, as the guide advises for servers of large messages: by itself glibc raises it with
+//! the first of them, and then keeps what they leave behind.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
 
 #[path = "churn/crowd.rs"]

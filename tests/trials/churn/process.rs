@@ -39,6 +39,7 @@ impl Process {
             .arg(env::current_exe().unwrap())
             .args(["--exact", "the_server_of_a_trial", "--nocapture"])
             .env(SERVER, codec)
+            .env("MALLOC_MMAP_THRESHOLD_", "65536")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

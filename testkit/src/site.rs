@@ -1,0 +1,110 @@
+//! A listening acceptor and the transport that connects to it.
+
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+
+use futures_util::future::try_join;
+use futures_util::io::{AsyncRead, AsyncWrite};
+use moorline_core::{
+    Acceptor, BoxFuture, BoxTransport, ConnectRequest, Pending, Transport, TransportError,
+};
+
+use crate::failure::{Failure, Verdict, ensure};
+use crate::link::{End, Link};
+use crate::play::Play;
+
+/// A stream of bytes to an acceptor, beneath its transport.
+pub trait RawStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> RawStream for S {}
+
+/// Opens one to an acceptor.
+pub(crate) type Raw<A> =
+    Arc<dyn Fn(&A) -> BoxFuture<'static, io::Result<Box<dyn RawStream>>> + Send + Sync>;
+
+pub(crate) type Gauges = Arc<Vec<(&'static str, Box<dyn Fn() -> usize + Send + Sync>)>>;
+
+/// See the [module](self). Each check has one of its own.
+pub(crate) struct Site<A, T> {
+    pub(crate) play: Play,
+    pub(crate) acceptor: A,
+    pub(crate) transport: Arc<T>,
+    pub(crate) refusing: Option<BoxTransport>,
+    pub(crate) raw: Option<Raw<A>>,
+    pub(crate) gauges: Gauges,
+}
+
+impl<A: Acceptor, T: Transport> Site<A, T> {
+    /// A link that is open at both ends.
+    pub(crate) async fn link(&mut self) -> Result<Link, Failure> {
+        self.link_of(ConnectRequest::default()).await
+    }
+
+    pub(crate) async fn link_of(&mut self, request: ConnectRequest) -> Result<Link, Failure> {
+        let connecting = self.connecting(request);
+        let connect = async {
+            connecting.await.map_err(|error| Failure::new(format!("a connect failed: {error}")))
+        };
+        let accept = async {
+            let pending = self.acceptor.accept().await;
+            let pending =
+                pending.map_err(|error| Failure::new(format!("an accept failed: {error}")))?;
+            let shaken = shake_hands(pending).await;
+            shaken.map_err(|error| Failure::new(format!("a handshake failed: {error}")))
+        };
+        let made = self.play.within("a link is made", try_join(connect, accept)).await?;
+        let (client, server) = made?;
+        Ok(Link { client, server })
+    }
+
+    /// A connect that borrows nothing. Nothing happens until it is polled.
+    pub(crate) fn connecting(
+        &self,
+        request: ConnectRequest,
+    ) -> BoxFuture<'static, Result<End, TransportError>> {
+        let transport = self.transport.clone();
+        Box::pin(async move {
+            let (sender, receiver) = transport.connect(&request).await?;
+            Ok(End::new(sender, receiver))
+        })
+    }
+
+    /// The next link that has come in, which must come.
+    pub(crate) async fn pending(&mut self) -> Result<A::Pending, Failure> {
+        let accept = self.acceptor.accept();
+        self.play
+            .within("a link comes in", accept)
+            .await?
+            .map_err(|error| Failure::new(format!("an accept failed: {error}")))
+    }
+
+    pub(crate) fn gauged(&self) -> Vec<usize> {
+        self.gauges.iter().map(|(_, gauge)| gauge()).collect()
+    }
+}
+
+/// Waits until every gauge is where it was before.
+pub(crate) async fn settle(play: &Play, gauges: &Gauges, before: &[usize]) -> Verdict {
+    let deadline = play.now() + play.patience;
+    loop {
+        let left = gauges.iter().zip(before).map(|((name, gauge), before)| (name, gauge(), before));
+        let Some((name, now, before)) = left.into_iter().find(|(_, now, before)| now > before)
+        else {
+            return Ok(());
+        };
+        let late = play.now() >= deadline;
+        ensure!(!late, "{name}: {now} where there were {before} before, and nobody holds a link");
+        play.sleep(play.quiet / 10).await;
+    }
+}
+
+/// Shakes hands.
+pub(crate) fn shake_hands<P: Pending>(
+    pending: P,
+) -> impl Future<Output = Result<End, TransportError>> + Send {
+    async move {
+        let (sender, receiver, _peer) = pending.handshake().await?;
+        Ok(End::new(sender, receiver))
+    }
+}
