@@ -96,8 +96,8 @@ pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
     Acceptor, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config, Connected, ConnectionId,
-    Data, Disconnect, ErrorEvent, Event, Heartbeat, Message, MessageError, Origin, Overflow, Peer,
-    Reason, Recovery, Runtime, Status, Time, Transport, TransportError, close_code,
+    Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Message, MessageError, Origin,
+    Overflow, Peer, Reason, Recovery, Runtime, Status, Time, Transport, TransportError, close_code,
 };
 #[cfg(feature = "memory")]
 pub use moorline_memory::{Direction, Network};

@@ -27,7 +27,7 @@ pub struct TransportKit<A, T> {
     runtime: Arc<dyn Runtime>,
     acceptor: Arc<dyn Fn() -> A + Send + Sync>,
     transport: MakeTransport<A, T>,
-    refusing: Option<Arc<dyn Fn(&A) -> BoxTransport + Send + Sync>>,
+    refusing: Option<MakeTransport<A, BoxTransport>>,
     raw: Option<Raw<A>>,
     gauges: Vec<Gauge>,
     trusts_text: Option<&'static str>,

@@ -1,6 +1,5 @@
 //! A listening acceptor and the transport that connects to it.
 
-use std::future::Future;
 use std::io;
 use std::sync::Arc;
 
@@ -100,11 +99,7 @@ pub(crate) async fn settle(play: &Play, gauges: &Gauges, before: &[usize]) -> Ve
 }
 
 /// Shakes hands.
-pub(crate) fn shake_hands<P: Pending>(
-    pending: P,
-) -> impl Future<Output = Result<End, TransportError>> + Send {
-    async move {
-        let (sender, receiver, _peer) = pending.handshake().await?;
-        Ok(End::new(sender, receiver))
-    }
+pub(crate) async fn shake_hands<P: Pending>(pending: P) -> Result<End, TransportError> {
+    let (sender, receiver, _peer) = pending.handshake().await?;
+    Ok(End::new(sender, receiver))
 }

@@ -150,7 +150,7 @@ async fn play(fault: Fault) -> Report {
 
 fn on_tokio(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    runtime.worker_threads(2).enable_all().build().unwrap().block_on(test);
+    runtime.worker_threads(2).enable_all().build().expect("tokio starts").block_on(test);
 }
 
 /// Plays the kit, and sees which check fails first.

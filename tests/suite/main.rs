@@ -34,6 +34,7 @@ mod crowd;
 mod cutting;
 mod disconnecting;
 mod dropping;
+mod fallback;
 mod handshakes;
 mod heartbeat;
 mod ids;

@@ -219,7 +219,7 @@ async fn r45_a_close_in_order_ends_the_session(stage: Stage) {
     let session = connection.session();
     connection.disconnect();
     stage.until("it is over", || server.count() == 0).await;
-    stage.until("it is closed", || connection.status() == moorline::Status::Closed).await;
+    stage.until("it is closed", || connection.status() == Status::Closed).await;
     stage.within("it opens", connection.connect()).await.unwrap();
     assert_ne!(connection.session(), session);
 }
