@@ -334,17 +334,19 @@ impl Outbound {
         self.outcomes.handed_over(ticket);
         if self.window.is_some() {
             match class {
-                Class::AtLeastOnce => {
-                    self.retained_bytes += cost;
-                    let packet = Kept::Frame(frame.clone());
-                    self.retained.push_back(Retained { packet, numbers: 1, cost, ticket, expires });
-                    self.sent += 1;
-                    self.sent_numbers += 1;
-                }
+                Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires),
                 Class::Volatile | Class::AtMostOnce => self.unnumbered.costs.push_back(cost),
             }
         }
         frame
+    }
+
+    fn retain(&mut self, frame: Frame, cost: usize, ticket: u64, expires: Time) {
+        let packet = Kept::Frame(frame);
+        self.retained.push_back(Retained { packet, numbers: 1, cost, ticket, expires });
+        self.retained_bytes += cost;
+        self.sent += 1;
+        self.sent_numbers += 1;
     }
 
     /// Gaps that follow each other are kept as one: they cost nothing of the window, so there could be any number.

@@ -26,12 +26,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "the two ends disagree about which messages are numbered",
         file: "src/machine/outbound.rs",
-        old: "Class::AtLeastOnce => {
-                    self.retain(Kept::Frame(frame.clone()), 1, cost, ticket, expires);
-                }
+        old: "Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires),
                 Class::Volatile | Class::AtMostOnce =>",
         new: "Class::AtLeastOnce | Class::AtMostOnce => {
-                    self.retain(Kept::Frame(frame.clone()), 1, cost, ticket, expires);
+                    self.retain(frame.clone(), cost, ticket, expires);
                 }
                 Class::Volatile =>",
     },
@@ -41,11 +39,11 @@ pub(super) const FAULTS: &[Fault] = &[
         old: "dropped += 1;
             }
         }
-        self.expiry = None;",
+        self.queued = 0;",
         new: "dropped += cost(&message.frame) as u64;
             }
         }
-        self.expiry = None;",
+        self.queued = 0;",
     },
     Fault {
         name: "a volatile message over the window is queued",
@@ -122,8 +120,8 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "a pong follows the close",
         file: "src/machine/transmit.rs",
-        old: "if !self.control.writable || self.has_closed() {",
-        new: "if !self.control.writable {",
+        old: "if self.control.writable && !self.has_closed() {",
+        new: "if self.control.writable {",
     },
     Fault {
         name: "a batch does not wait for the one before",
