@@ -169,7 +169,9 @@ fn response(peer: &Script, input: &[u8]) {
     world.end(peer.end.unwrap_or(End::Close));
     match task.run_emptied(world).expect("a handshake without end") {
         Ok((_sender, mut receiver)) => {
-            let head = std::str::from_utf8(&input[..12]).expect("an upgrade is ASCII");
+            // Empty lines before it are passed over.
+            let line = input.trim_ascii_start();
+            let head = std::str::from_utf8(&line[..12]).expect("an upgrade is ASCII");
             assert!(head.starts_with("HTTP/1.") && head.ends_with(" 101"), "{head}");
             let mut task =
                 Task::new(async move { while let Ok(Some(_)) = receiver.receive().await {} });

@@ -37,6 +37,10 @@ pub fn machine(data: &[u8]) {
         let byte = choices.byte();
         let what = what(byte & 0x1f, &mut choices);
         driver.take(&Step { what, polled: !bit(byte, 7) });
+        // That is the target `session`'s.
+        if driver.has_session() {
+            return;
+        }
     }
     driver.end();
 }

@@ -130,6 +130,12 @@ impl Driver {
         driver
     }
 
+    /// Whether the peer has granted a session, which the model knows nothing of.
+    #[allow(dead_code, reason = "only bytes that a fuzzer has found grant one")]
+    pub(crate) fn has_session(&self) -> bool {
+        self.machine.session().is_some()
+    }
+
     pub(crate) fn take(&mut self, step: &Step) {
         let Some(input) = self.input(&step.what) else { return };
         self.hand_in(input);
