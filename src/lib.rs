@@ -77,7 +77,6 @@ mod requests;
 mod sending;
 pub mod server;
 mod shared;
-
 mod stats;
 mod streams;
 mod sync;

@@ -202,14 +202,19 @@ impl State {
                 self.room_to_tell = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
+            // Those by turns are two commands, however many there are.
             Command::Lost(more) => {
-                if let Some(Command::Lost(count)) = self.commands.last_mut() {
+                if let [.., Command::Lost(count)] | [.., Command::Lost(count), Command::Lagged(_)] =
+                    self.commands.as_mut_slice()
+                {
                     *count += more;
                     return None;
                 }
             }
             Command::Lagged(more) => {
-                if let Some(Command::Lagged(count)) = self.commands.last_mut() {
+                if let [.., Command::Lagged(count)]
+                | [.., Command::Lagged(count), Command::Lost(_)] = self.commands.as_mut_slice()
+                {
                     *count += more;
                     return None;
                 }

@@ -161,7 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
             let input = &mut scratch[..read];
             if !self.rest.is_empty() {
                 self.rest.extend_from_slice(input);
-                self.rest_size = self.rest.len();
+                self.rest_size = self.rest.capacity();
                 return Poll::Ready(Ok(Some(Ok(Step::Wait))));
             }
             Poll::Ready(Ok(Some(self.decoder.step(input).map(|(consumed, step)| {
@@ -173,7 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocketReceiver<S> {
                     } else {
                         BytesMut::from(left)
                     };
-                    self.rest_size = self.rest.len();
+                    // The spare memory may be larger than what it holds: a message that shares it would keep all of it.
+                    self.rest_size = self.rest.capacity();
                 }
                 step
             }))))
