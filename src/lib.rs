@@ -56,8 +56,9 @@
 //! | `tokio` | yes | `Tokio`: the runtime tokio |
 //! | `smol`, `async-std` | no | `Smol`, `AsyncStd`: those runtimes; the latter is discontinued |
 //! | `websocket` | yes | `WebSocket`: RFC 6455 over TCP, for clients; with `tokio` also `Client::websocket` |
-//! | `rustls` | no | with `websocket`: TLS, `wss://`, `TlsClient`, `TlsServer` |
-//! | `http-server` | yes | with `websocket`: `WebSocketAcceptor` and its door; with `tokio` also `Server::websocket` |
+//! | `sse` | yes | `Sse`: server-sent events with POST upstream, for clients; with `tokio` also `Client::sse` |
+//! | `http-server` | yes | with `websocket`, `sse`: `HttpAcceptor` and its door, `Mount`; with `tokio` also `Server::bind` |
+//! | `rustls` | no | with `websocket`, `sse`: TLS, `wss://`, `https://`, `TlsClient`, `TlsServer` |
 //! | `sim` | no | `Sim`: the simulated runtime with virtual time, for tests |
 //!
 //! Features only add; none changes what another one does. Without any of them moorline is complete, and transport and runtime
@@ -71,6 +72,8 @@ mod error;
 #[cfg(any(not(doctest), all(feature = "memory", feature = "sim", feature = "tokio")))]
 pub mod guide;
 mod handle;
+#[cfg(all(any(feature = "sse", feature = "websocket"), feature = "tokio"))]
+mod http;
 mod listeners;
 mod receipt;
 mod requests;
@@ -80,8 +83,6 @@ mod shared;
 mod stats;
 mod streams;
 mod sync;
-#[cfg(all(feature = "websocket", feature = "tokio"))]
-mod websocket;
 
 pub use client::{Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
 pub use error::{
@@ -98,20 +99,30 @@ pub use moorline_core::{
     Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Message, MessageError, Origin,
     Overflow, Peer, Reason, Recovery, Runtime, Status, Time, Transport, TransportError, close_code,
 };
+#[cfg(all(feature = "http-server", any(feature = "sse", feature = "websocket")))]
+pub use moorline_http::{
+    HttpAcceptor, HttpDoor, HttpPending, HttpService, Mount, MountedAcceptor, MountedBody,
+};
 #[cfg(feature = "memory")]
 pub use moorline_memory::{Direction, Network};
 #[cfg(feature = "sim")]
 pub use moorline_sim::Sim;
 #[cfg(feature = "smol")]
 pub use moorline_smol::Smol;
+#[cfg(any(feature = "sse", feature = "websocket"))]
+pub use moorline_socket::Proxy;
+#[cfg(all(feature = "rustls", any(feature = "sse", feature = "websocket")))]
+pub use moorline_socket::{TlsClient, TlsServer};
+#[cfg(feature = "sse")]
+pub use moorline_sse::Sse;
+#[cfg(all(feature = "sse", feature = "http-server"))]
+pub use moorline_sse::{EventStreams, SseAcceptor};
 #[cfg(feature = "tokio")]
 pub use moorline_tokio::Tokio;
-#[cfg(all(feature = "websocket", feature = "http-server"))]
-pub use moorline_websocket::{HttpDoor, WebSocketAcceptor};
 #[cfg(feature = "websocket")]
-pub use moorline_websocket::{Proxy, WebSocket};
-#[cfg(all(feature = "websocket", feature = "rustls"))]
-pub use moorline_websocket::{TlsClient, TlsServer};
+pub use moorline_websocket::WebSocket;
+#[cfg(all(feature = "websocket", feature = "http-server"))]
+pub use moorline_websocket::{WebSocketAcceptor, WebSockets};
 pub use receipt::{NotAcknowledged, Receipt};
 pub use requests::Request;
 pub use server::{Server, ServerConnection};
@@ -132,6 +143,7 @@ pub mod event {
     feature = "http-server",
     feature = "memory",
     feature = "sim",
+    feature = "sse",
     feature = "tokio",
     feature = "websocket"
 ))]

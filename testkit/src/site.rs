@@ -1,10 +1,13 @@
 //! A listening acceptor and the transport that connects to it.
 
+use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
-use futures_util::future::try_join;
+use futures_util::future::{Either, select, try_join};
 use futures_util::io::{AsyncRead, AsyncWrite};
+use futures_util::stream::{self, FuturesUnordered, Stream, StreamExt};
 use moorline_core::{
     Acceptor, BoxFuture, BoxTransport, ConnectRequest, Pending, Transport, TransportError,
 };
@@ -45,16 +48,42 @@ impl<A: Acceptor, T: Transport> Site<A, T> {
         let connect = async {
             connecting.await.map_err(|error| Failure::new(format!("a connect failed: {error}")))
         };
-        let accept = async {
-            let pending = self.acceptor.accept().await;
-            let pending =
-                pending.map_err(|error| Failure::new(format!("an accept failed: {error}")))?;
-            let shaken = shake_hands(pending).await;
-            shaken.map_err(|error| Failure::new(format!("a handshake failed: {error}")))
-        };
-        let made = self.play.within("a link is made", try_join(connect, accept)).await?;
+        let play = self.play.clone();
+        let mut arrivals = pin!(self.arrivals());
+        let made = play.within("a link is made", try_join(connect, next(&mut arrivals))).await?;
         let (client, server) = made?;
         Ok(Link { client, server })
+    }
+
+    /// Takes in whatever comes, and shakes hands with all of it at once: those that become links. What fails its handshake may
+    /// have been none, such as a request that serves a link of another connection's.
+    pub(crate) fn arrivals(&mut self) -> impl Stream<Item = Result<End, Failure>> + '_ {
+        let begun = (&mut self.acceptor, FuturesUnordered::new());
+        stream::unfold(begun, |(acceptor, mut handshakes)| async {
+            let arrival = loop {
+                let accepted = {
+                    let accepting = pin!(acceptor.accept());
+                    let shaken = async {
+                        match handshakes.next().await {
+                            Some(shaken) => shaken,
+                            None => pending().await,
+                        }
+                    };
+                    match select(accepting, pin!(shaken)).await {
+                        Either::Left((accepted, _)) => accepted,
+                        Either::Right((Ok(end), _)) => break Ok(end),
+                        Either::Right((Err(_), _)) => continue,
+                    }
+                };
+                match accepted {
+                    Ok(pending) => handshakes.push(shake_hands(pending)),
+                    Err(error) => {
+                        break Err(Failure::new(format!("an accept failed: {error}")));
+                    }
+                }
+            };
+            Some((arrival, (acceptor, handshakes)))
+        })
     }
 
     /// A connect that borrows nothing. Nothing happens until it is polled.
@@ -96,6 +125,13 @@ pub(crate) async fn settle(play: &Play, gauges: &Gauges, before: &[usize]) -> Ve
         ensure!(!late, "{name}: {now} where there were {before} before, and nobody holds a link");
         play.sleep(play.quiet / 10).await;
     }
+}
+
+/// The next one of [`Site::arrivals`], which does not end.
+pub(crate) async fn next(
+    arrivals: &mut (impl Stream<Item = Result<End, Failure>> + Unpin),
+) -> Result<End, Failure> {
+    arrivals.next().await.unwrap_or_else(|| Err(Failure::new("nothing more comes in")))
 }
 
 /// Shakes hands.

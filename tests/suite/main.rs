@@ -11,6 +11,7 @@
     feature = "memory",
     feature = "sim",
     feature = "smol",
+    feature = "sse",
     feature = "tokio",
     feature = "websocket"
 ))]

@@ -59,7 +59,7 @@ async fn message(stranger: &mut Stranger) -> String {
     loop {
         match stranger.hear().await {
             Heard::Packet(Packet::Message(message)) => return message.to_string(),
-            Heard::Packet(_) | Heard::Activity => {}
+            Heard::Packet(_) => {}
             other => panic!("{other:?}"),
         }
     }

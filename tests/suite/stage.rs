@@ -3,6 +3,7 @@
 //! Tests say all durations in the protocol's own time (a spread is 5 s, a heartbeat 30 s). On the simulated runtime that
 //! is free; on a real one the stage divides every duration by the same number, so that a test takes well under a second.
 
+pub(crate) mod by_http;
 pub(crate) mod erased;
 pub(crate) mod exceptions;
 pub(crate) mod journal;
@@ -13,7 +14,6 @@ pub(crate) mod plan;
 pub(crate) mod scissors;
 pub(crate) mod stranger;
 pub(crate) mod venue;
-pub(crate) mod websocket;
 
 use std::future::Future;
 use std::pin::pin;

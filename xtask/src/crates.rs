@@ -19,7 +19,12 @@ const FORBIDDEN: [(&str, &[&str]); 3] = [
 ];
 
 /// What clients usually switch on.
-const CLIENTS: [&str; 3] = ["tokio,websocket", "smol,websocket", "rustls,tokio,websocket"];
+const CLIENTS: [&str; 4] =
+    ["tokio,websocket", "smol,websocket", "smol,sse,websocket", "rustls,tokio,websocket"];
+
+/// What a client by server-sent events on another runtime may have of tokio: what hyper stands on.
+const SSE_CLIENT: &str = "smol,sse,websocket";
+const OF_TOKIO: &str = "sync";
 
 /// Where README.md has its table.
 const BEGIN: &str = "<!-- crates: `cargo xtask check` compares this -->\n";
@@ -49,6 +54,10 @@ pub(crate) fn check() -> Result<String, String> {
             return Err(format!("{name} must not be there with the features {features}"));
         }
     }
+    let of_tokio = of_tokio(SSE_CLIENT)?;
+    if of_tokio != [OF_TOKIO] {
+        return Err(format!("{SSE_CLIENT} has of tokio {of_tokio:?}, and not only {OF_TOKIO:?}"));
+    }
     let table = table()?;
     let readme = fs::read_to_string(cargo::root().join("README.md"))
         .map_err(|error| format!("README.md: {error}"))?;
@@ -58,6 +67,18 @@ pub(crate) fn check() -> Result<String, String> {
         _ => return Err(format!("README.md should say:\n{BEGIN}{table}{END}")),
     }
     Ok(format!("{} with `{LEAN}` alone, at most {MOST}", lean.len()))
+}
+
+/// The features of tokio that these bring, beside its default, which is none.
+fn of_tokio(features: &str) -> Result<Vec<String>, String> {
+    let fixed = ["tree", "--package", "moorline", "--edges", "normal,no-proc-macro"];
+    let form = ["--prefix", "none", "--format", "{p} {f}", "--no-default-features"];
+    let tree = cargo::output(&[&fixed[..], &form[..], &["--features", features]].concat())?;
+    let tokio = tree.lines().find(|line| line.starts_with("tokio "));
+    let line = tokio.ok_or_else(|| format!("{features} has no tokio: is the check right?"))?;
+    let features = line.split(' ').nth(2).unwrap_or_default();
+    let names = features.split(',').filter(|name| !name.is_empty() && *name != "default");
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// moorline's features but `default`, as `Cargo.toml` lists them.

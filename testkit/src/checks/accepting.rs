@@ -5,8 +5,8 @@ use std::future::ready;
 use std::pin::pin;
 
 use futures_channel::mpsc;
-use futures_util::StreamExt;
-use futures_util::future::{Either, join, join_all, select, try_join_all};
+use futures_util::future::{Either, join, select, try_join_all};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use moorline_core::{Acceptor, ConnectRequest, Frame, Transport};
 
 use crate::checks::connecting::begun;
@@ -67,9 +67,9 @@ pub(crate) async fn a_dropped_accept_loses_no_link<A: Acceptor, T: Transport>(
     let connects = (0..LINKS).map(|_| site.connecting(ConnectRequest::default()));
     let clients = try_join_all(connects.collect::<Vec<_>>());
     let server = async {
-        let mut handshakes = Vec::new();
-        let mut dropped = 0;
-        while handshakes.len() < LINKS {
+        let mut handshakes = FuturesUnordered::new();
+        let (mut dropped, mut ends) = (0, Vec::new());
+        while ends.len() < LINKS {
             // Polled once, and dropped.
             match play.begin(&mut Box::pin(site.acceptor.accept()), 1).await {
                 Some(Ok(pending)) => handshakes.push(shake_hands(pending)),
@@ -78,12 +78,18 @@ pub(crate) async fn a_dropped_accept_loses_no_link<A: Acceptor, T: Transport>(
                 }
                 None => {
                     dropped += 1;
-                    play.sleep(play.quiet / 100).await;
+                    let pause = pin!(play.sleep(play.quiet / 100));
+                    if handshakes.is_empty() {
+                        pause.await;
+                    } else if let Either::Right((Some(Ok(end)), _)) =
+                        select(pause, handshakes.next()).await
+                    {
+                        ends.push(end);
+                    }
                 }
             }
         }
-        let ends = join_all(handshakes).await;
-        Ok((dropped, ends.into_iter().filter(Result::is_ok).count()))
+        Ok((dropped, ends.len()))
     };
     let all = play.within("every link comes in", join(clients, server)).await?;
     let (clients, server) = all;
@@ -104,18 +110,22 @@ async fn turned_away<A: Acceptor, T: Transport>(site: &mut Site<A, T>, polls: us
         Ok(())
     };
     let server = async {
-        let pending = site.pending().await?;
-        if polls == 0 {
-            drop(pending);
-        } else {
-            let mut handshake = Box::pin(shake_hands(pending));
-            drop(play.begin(&mut handshake, polls).await);
+        // A link may need more than one connection: all of them are dropped.
+        loop {
+            let pending = site.acceptor.accept().await;
+            let pending =
+                pending.map_err(|error| Failure::new(format!("an accept failed: {error}")))?;
+            if polls > 0 {
+                let mut handshake = Box::pin(shake_hands(pending));
+                drop(play.begin(&mut handshake, polls).await);
+            }
         }
-        Ok(())
     };
-    let (client, server) =
-        play.within("a link ends that was dropped", join(client, server)).await?;
-    server.and(client)
+    let (client, server) = (pin!(client), pin!(server));
+    match play.within("a link ends that was dropped", select(client, server)).await? {
+        Either::Left((client, _)) => client,
+        Either::Right((Err::<Infallible, Failure>(failure), _)) => Err(failure),
+    }
 }
 
 pub(crate) async fn dropping_a_pending_link_ends_it<A: Acceptor, T: Transport>(

@@ -1,6 +1,7 @@
 //! Connects: each its own link, at once, and failing when they must.
 
 use futures_util::future::{Either, join, join_all, select, try_join_all};
+use futures_util::stream::{StreamExt, TryStreamExt};
 use moorline_core::{Acceptor, BoxFuture, ConnectRequest, Frame, Transport, TransportError};
 
 use crate::failure::{Failure, Verdict, ensure};
@@ -53,21 +54,15 @@ pub(crate) async fn connects_may_overlap<A: Acceptor, T: Transport>(
     });
     let clients = try_join_all(connects.collect::<Vec<_>>());
     let server = async {
-        let mut handshakes = Vec::new();
-        for _ in 0..CROWD {
-            let pending = site.pending().await?;
-            let play = play.clone();
-            handshakes.push(async move {
-                let mut end = shake_hands(pending)
-                    .await
-                    .map_err(|error| Failure::new(format!("a handshake failed: {error}")))?;
-                let frame = end.frame(&play).await?;
-                end.send(&play, frame).await?;
-                // Held until all are done: a link's end is another check's.
-                Ok::<End, Failure>(end)
-            });
-        }
-        try_join_all(handshakes).await
+        let play = &play;
+        let echoes = site.arrivals().take(CROWD).map(async |end| {
+            let mut end = end?;
+            let frame = end.frame(play).await?;
+            end.send(play, frame).await?;
+            // Held until all are done: a link's end is another check's.
+            Ok::<End, Failure>(end)
+        });
+        echoes.buffer_unordered(CROWD).try_collect::<Vec<End>>().await
     };
     let all = join(clients, server);
     let (clients, server) = play.within("16 connects at once are served", all).await?;
@@ -159,23 +154,21 @@ pub(crate) async fn dropping_a_connect_releases_everything<A: Acceptor, T: Trans
     let all = begun(&mut site).await;
     drop(all);
     // Whatever has come in of them ends.
-    let mut came_in = Vec::new();
+    let (mut came_in, mut failed) = (Vec::new(), 0);
     while let Some(pending) = play.quietly(Box::pin(site.acceptor.accept())).await {
         match pending {
             Ok(pending) => came_in.push(pending),
-            Err(_) if came_in.len() < STEPS => {}
+            Err(_) if failed < STEPS => failed += 1,
             Err(error) => return Err(Failure::new(format!("an accept failed: {error}"))),
         }
     }
-    ensure!(came_in.len() <= STEPS, "{} links came in of {STEPS} connects", came_in.len());
     let ends = came_in.into_iter().map(|pending| async {
-        if let Ok(mut end) = shake_hands(pending).await {
-            end.rest(&play).await?;
-        }
-        Ok(())
+        let Ok(mut end) = shake_hands(pending).await else { return Ok(0) };
+        end.rest(&play).await.map(|_| 1)
     });
     let ends = play.within("links end whose connect was dropped", join_all(ends)).await?;
-    ends.into_iter().collect::<Result<Vec<()>, Failure>>()?;
+    let ends: usize = ends.into_iter().sum::<Result<_, Failure>>()?;
+    ensure!(ends <= STEPS, "{ends} links came in of {STEPS} connects");
     settle(&play, &site.gauges, &before).await?;
     // And the next one is served.
     let mut link = site.link().await?;

@@ -13,10 +13,10 @@ use std::time::Duration;
 use moorline::{AsyncStd, Network, Sim, Smol, Tokio};
 use moorline_core::Net;
 
+use super::by_http::{ByHttp, BySse, ByWebSocket, HttpVenue};
 use super::counted::Counted;
-use super::exceptions::ON_WEBSOCKET;
+use super::exceptions::left_out;
 use super::venue::{Memory, PLACE, Venue};
-use super::websocket::WebSockets;
 use super::{Inner, MS, Stage};
 use crate::proxy::Proxy;
 
@@ -50,11 +50,26 @@ macro_rules! behaviours {
                 $crate::stage::pairs::websocket_on_async_std(stringify!($name), super::$name);
             })*
         }
+        mod sse_on_tokio {
+            $(#[test] fn $name() {
+                $crate::stage::pairs::sse_on_tokio(stringify!($name), super::$name);
+            })*
+        }
+        mod sse_on_smol {
+            $(#[test] fn $name() {
+                $crate::stage::pairs::sse_on_smol(stringify!($name), super::$name);
+            })*
+        }
+        mod sse_on_async_std {
+            $(#[test] fn $name() {
+                $crate::stage::pairs::sse_on_async_std(stringify!($name), super::$name);
+            })*
+        }
     };
 }
 
 /// The pairs of [`behaviours`], the first one in virtual time.
-pub(crate) const PAIRS: [&str; 7] = [
+pub(crate) const PAIRS: [&str; 10] = [
     "memory_on_sim",
     "memory_on_tokio",
     "memory_on_smol",
@@ -62,6 +77,9 @@ pub(crate) const PAIRS: [&str; 7] = [
     "websocket_on_tokio",
     "websocket_on_smol",
     "websocket_on_async_std",
+    "sse_on_tokio",
+    "sse_on_smol",
+    "sse_on_async_std",
 ];
 
 /// Makes tests of these functions, each `async fn(Sockets)`, on real sockets only: they use a fault that only the proxy
@@ -187,8 +205,8 @@ pub(crate) fn websocket_on_tokio<F: Future<Output = ()>>(
     name: &str,
     behaviour: impl Fn(Stage) -> F,
 ) {
-    if is_played(name) {
-        on_tokio(SOCKET_SCALE, |runtime| Box::new(WebSockets::new(runtime)), behaviour);
+    if is_played("websocket", name) {
+        on_tokio(SOCKET_SCALE, by_http::<_, ByWebSocket>, behaviour);
     }
 }
 
@@ -196,9 +214,8 @@ pub(crate) fn websocket_on_smol<F: Future<Output = ()>>(
     name: &str,
     behaviour: impl Fn(Stage) -> F,
 ) {
-    if is_played(name) {
-        let venue = |runtime| Box::new(WebSockets::new(runtime)) as Box<dyn Venue>;
-        smol::block_on(on(Smol, SOCKET_SCALE, venue, behaviour));
+    if is_played("websocket", name) {
+        smol::block_on(on(Smol, SOCKET_SCALE, by_http::<_, ByWebSocket>, behaviour));
     }
 }
 
@@ -206,15 +223,37 @@ pub(crate) fn websocket_on_async_std<F: Future<Output = ()>>(
     name: &str,
     behaviour: impl Fn(Stage) -> F,
 ) {
-    if is_played(name) {
-        let venue = |runtime| Box::new(WebSockets::new(runtime)) as Box<dyn Venue>;
-        async_std::task::block_on(on(AsyncStd, SOCKET_SCALE, venue, behaviour));
+    if is_played("websocket", name) {
+        let playing = on(AsyncStd, SOCKET_SCALE, by_http::<_, ByWebSocket>, behaviour);
+        async_std::task::block_on(playing);
     }
 }
 
-/// Whether WebSockets play it; `counting` tells of those left out.
-fn is_played(name: &str) -> bool {
-    ON_WEBSOCKET.iter().all(|left_out| left_out.behaviour != name)
+pub(crate) fn sse_on_tokio<F: Future<Output = ()>>(name: &str, behaviour: impl Fn(Stage) -> F) {
+    if is_played("sse", name) {
+        on_tokio(SOCKET_SCALE, by_http::<_, BySse>, behaviour);
+    }
+}
+
+pub(crate) fn sse_on_smol<F: Future<Output = ()>>(name: &str, behaviour: impl Fn(Stage) -> F) {
+    if is_played("sse", name) {
+        smol::block_on(on(Smol, SOCKET_SCALE, by_http::<_, BySse>, behaviour));
+    }
+}
+
+pub(crate) fn sse_on_async_std<F: Future<Output = ()>>(name: &str, behaviour: impl Fn(Stage) -> F) {
+    if is_played("sse", name) {
+        async_std::task::block_on(on(AsyncStd, SOCKET_SCALE, by_http::<_, BySse>, behaviour));
+    }
+}
+
+fn by_http<R: Net + Clone, T: ByHttp>(runtime: R) -> Box<dyn Venue> {
+    Box::new(HttpVenue::<R, T>::new(runtime, SOCKET_SCALE))
+}
+
+/// Whether that transport plays it; `counting` tells of those left out.
+fn is_played(transport: &str, name: &str) -> bool {
+    left_out(transport).all(|left_out| left_out.behaviour != name)
 }
 
 /// Plays a behaviour on a runtime whose threads are the process's own.
@@ -268,7 +307,7 @@ impl Deref for Sockets {
 pub(crate) fn on_sockets<F: Future<Output = ()>>(behaviour: impl Fn(Sockets) -> F) {
     let proxy = OnceCell::new();
     let venue = |runtime| {
-        let venue = WebSockets::new(runtime);
+        let venue = HttpVenue::<_, ByWebSocket>::new(runtime, SOCKET_SCALE);
         proxy.get_or_init(|| venue.proxy.clone());
         Box::new(venue) as Box<dyn Venue>
     };

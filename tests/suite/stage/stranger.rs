@@ -65,18 +65,24 @@ impl Stranger {
         self.say(&Packet::Ack(Ack { numbered, unnumbered: 0 })).await;
     }
 
-    /// What comes next, which must come.
+    /// What comes next, which must come; signs of life aside.
     pub(crate) async fn hear(&mut self) -> Heard {
         let stage = self.stage.clone();
-        let incoming = stage.within("the stranger hears", self.receiver.receive()).await;
-        match incoming {
+        let next = async {
+            loop {
+                match self.receiver.receive().await {
+                    Ok(Some(Incoming::Activity)) => {}
+                    other => return other,
+                }
+            }
+        };
+        match stage.within("the stranger hears", next).await {
             Ok(Some(Incoming::Frame(frame @ Frame::Text(_)))) => {
                 Heard::Packet(Json.decode(frame).unwrap())
             }
             Ok(Some(Incoming::Frame(frame))) => Heard::Packet(Binary.decode(frame).unwrap()),
             Ok(Some(Incoming::Close(close))) => Heard::Close(close),
-            Ok(Some(Incoming::Activity)) => Heard::Activity,
-            Ok(None) | Err(_) => Heard::End,
+            Ok(Some(Incoming::Activity) | None) | Err(_) => Heard::End,
         }
     }
 
@@ -87,7 +93,7 @@ impl Stranger {
             match self.hear().await {
                 Heard::Packet(Packet::Error(error)) => farewell.error = Some(error.code),
                 Heard::Packet(Packet::Close(close)) => farewell.close = Some(close),
-                Heard::Packet(_) | Heard::Activity => {}
+                Heard::Packet(_) => {}
                 Heard::Close(close) => {
                     farewell.link = Some(close);
                     return farewell;
@@ -113,8 +119,15 @@ impl Host {
     /// The next link, which must come.
     pub(crate) async fn accept(&mut self) -> Stranger {
         let stage = self.stage.clone();
-        let arrival = async { self.acceptor.accept().await.unwrap().handshake().await };
-        let (sender, receiver, _) = stage.within("a client connects", arrival).await.unwrap();
+        let arrival = async {
+            loop {
+                // Some connections only serve a link of another one's.
+                if let Ok(link) = self.acceptor.accept().await.unwrap().handshake().await {
+                    break link;
+                }
+            }
+        };
+        let (sender, receiver, _) = stage.within("a client connects", arrival).await;
         Stranger { stage, sender, receiver }
     }
 }
@@ -123,7 +136,6 @@ impl Host {
 #[derive(Debug)]
 pub(crate) enum Heard {
     Packet(Packet),
-    Activity,
     Close(CloseFrame),
     End,
 }

@@ -8,15 +8,14 @@ use std::time::Duration;
 
 use moorline_core::{Net, NetListener, TransportError, TransportErrorKind};
 
-use crate::pending::HttpPending;
 use crate::settings::{HANDSHAKE_TIMEOUT, MAX_HEADER_BYTES, MAX_HEADERS, Settings};
 
 /// Listens at one address, and takes connections in. See the [crate](crate).
 pub struct HttpDoor<N: Net> {
-    net: Arc<N>,
+    pub(crate) net: Arc<N>,
     host: String,
     port: u16,
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     listener: Option<N::Listener>,
 }
 
@@ -50,9 +49,7 @@ impl<N: Net> HttpDoor<N> {
     /// own host (the `Host` header's), and what sends no `Origin` and so is not a browser, always come in.
     #[must_use]
     pub fn allow_origin(self, origin: impl Into<String>) -> Self {
-        let origin: String = origin.into();
-        let origin = origin.trim_end_matches('/').to_owned();
-        self.set(|settings| settings.origins.listed.push(origin))
+        self.set(|settings| settings.origins.list(&origin.into()))
     }
 
     /// Lets pages of every origin in. Then any page in the world can use its visitor's cookies here.
@@ -116,7 +113,7 @@ impl<N: Net> HttpDoor<N> {
         Err(failed.unwrap_or_else(nothing).into())
     }
 
-    /// Waits for the next connection, and for nothing that its peer does.
+    /// Waits for the next connection, and for nothing that its peer does: where it comes from, too.
     ///
     /// # Errors
     ///
@@ -127,14 +124,12 @@ impl<N: Net> HttpDoor<N> {
     /// # Cancel safety
     ///
     /// A future that is dropped has taken no connection.
-    pub async fn accept(&mut self) -> Result<HttpPending<N>, TransportError> {
+    pub async fn accept(&mut self) -> Result<(N::Stream, SocketAddr), TransportError> {
         let Some(listener) = &mut self.listener else {
             let message = "accept without listen";
             return Err(TransportError::new(TransportErrorKind::Configuration, message));
         };
-        let (stream, address) = listener.accept().await.map_err(accept_error)?;
-        let (settings, net) = (self.settings.clone(), self.net.clone());
-        Ok(HttpPending { stream, address, settings, net })
+        listener.accept().await.map_err(accept_error)
     }
 
     /// Stops listening. Connections that have been taken live on.

@@ -10,7 +10,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 /// How much is read at once: a request's head is rarely larger.
 const CHUNK: usize = 4096;
 
-pub(crate) struct Io<S>(pub(crate) S);
+/// A stream of `futures-io` as hyper wants it.
+#[derive(Debug)]
+pub struct Io<S>(pub S);
 
 impl<S: AsyncRead + Unpin> Read for Io<S> {
     /// Reads by way of the stack: hyper's memory may be uninitialized, and without unsafe code that is not written to

@@ -1,7 +1,7 @@
 //! Who may come from a browser (RFC 6455, section 10.2; RFC 6454).
 
-use http::HeaderMap;
 use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue};
 
 /// Which origins may come in besides the server's own.
 #[derive(Clone, Debug, Default)]
@@ -13,21 +13,40 @@ pub(crate) struct Origins {
 impl Origins {
     /// Whether a request may come in. Without an `Origin` it does not come from a browser's page, and a check of the
     /// header would keep nobody out.
-    pub(crate) fn allow(&self, headers: &HeaderMap) -> bool {
-        if self.any {
-            return true;
-        }
+    pub(crate) fn check(&self, headers: &HeaderMap) -> Verdict {
         let mut origins = headers.get_all(ORIGIN).iter();
         let (origin, more) = (origins.next(), origins.next());
-        let Some(origin) = origin else { return true };
-        let Ok(origin) = origin.to_str() else { return false };
-        more.is_none() && (self.lists(origin) || is_same(origin, headers))
+        let Some(value) = origin else { return Verdict::Own };
+        if self.any {
+            return Verdict::Shared(HeaderValue::from_static("*"));
+        }
+        match value.to_str() {
+            Ok(_) | Err(_) if more.is_some() => Verdict::Foreign,
+            Ok(origin) if is_same(origin, headers) => Verdict::Own,
+            Ok(origin) if self.lists(origin) => Verdict::Shared(value.clone()),
+            Ok(_) | Err(_) => Verdict::Foreign,
+        }
+    }
+
+    pub(crate) fn list(&mut self, origin: &str) {
+        self.listed.push(origin.trim_end_matches('/').to_owned());
     }
 
     fn lists(&self, origin: &str) -> bool {
         let origin = origin.trim_end_matches('/');
         self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(origin))
     }
+}
+
+/// Where a request comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// A page of the same host, or no page.
+    Own,
+    /// A page of another host, which is let in: what may stand in `Access-Control-Allow-Origin`.
+    Shared(HeaderValue),
+    /// A page of another host, which stays out.
+    Foreign,
 }
 
 /// Whether the page came from the host that the request goes to. The schemes are not compared: behind a proxy that
@@ -54,7 +73,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, host.parse().unwrap());
         headers.insert(ORIGIN, origin.parse().unwrap());
-        origins.allow(&headers)
+        origins.check(&headers) != Verdict::Foreign
     }
 
     #[test]
@@ -86,11 +105,26 @@ mod tests {
     }
 
     #[test]
+    fn only_a_page_of_another_host_has_to_be_let_read() {
+        let listed = Origins { any: false, listed: vec!["https://app.example".into()] };
+        let any = Origins { any: true, listed: Vec::new() };
+        let mut headers = HeaderMap::new();
+        assert_eq!(any.check(&headers), Verdict::Own);
+        headers.insert(HOST, "api.example".parse().unwrap());
+        headers.insert(ORIGIN, "https://app.example".parse().unwrap());
+        let origin = headers[ORIGIN].clone();
+        assert_eq!(listed.check(&headers), Verdict::Shared(origin));
+        assert_eq!(any.check(&headers), Verdict::Shared("*".parse().unwrap()));
+        headers.insert(HOST, "app.example".parse().unwrap());
+        assert_eq!(listed.check(&headers), Verdict::Own);
+    }
+
+    #[test]
     fn two_origins_are_none() {
         let mut headers = HeaderMap::new();
         headers.insert(HOST, "example.com".parse().unwrap());
         headers.append(ORIGIN, "https://example.com".parse().unwrap());
         headers.append(ORIGIN, "https://evil.example".parse().unwrap());
-        assert!(!Origins::default().allow(&headers));
+        assert_eq!(Origins::default().check(&headers), Verdict::Foreign);
     }
 }

@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "rustls")]
+use futures_io::{AsyncRead, AsyncWrite};
+use moorline_core::TransportError;
+use moorline_socket::Stream;
+
 use crate::origin::Origins;
 
 /// The bytes of a request's head by default: browsers send cookies of up to 4 KiB each, and other servers take as much.
@@ -22,6 +27,25 @@ pub(crate) struct Settings {
     pub(crate) handshake_timeout: Duration,
     #[cfg(feature = "rustls")]
     pub(crate) tls: Option<moorline_socket::TlsServer>,
+}
+
+impl Settings {
+    #[cfg(feature = "rustls")]
+    pub(crate) async fn secure<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> Result<Stream<S>, TransportError> {
+        match &self.tls {
+            Some(tls) => tls.accept(stream).await,
+            None => Ok(Stream::plain(stream)),
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[allow(clippy::unused_async, reason = "the other one is")]
+    pub(crate) async fn secure<S>(&self, stream: S) -> Result<Stream<S>, TransportError> {
+        Ok(Stream::plain(stream))
+    }
 }
 
 impl Default for Settings {

@@ -3,15 +3,13 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::time::Duration;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use http::{HeaderName, HeaderValue};
 use moorline_core::{TransportError, TransportErrorKind};
+use moorline_socket::{Address, answered};
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
-
-use crate::address::Address;
 
 /// The largest head of a response in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -110,7 +108,7 @@ fn check(head: &[u8], offer: &Offer<'_>, accept: &str) -> Result<(), TransportEr
         named.map(|header| header.value).collect::<Vec<_>>()
     };
     if status != 101 {
-        return Err(refused(status, values("retry-after").first()));
+        return Err(answered(status, values("retry-after").first().copied()));
     }
     if !has_token(&values("upgrade"), "websocket") || !has_token(&values("connection"), "upgrade") {
         return Err(protocol("the response does not upgrade to WebSocket"));
@@ -136,21 +134,6 @@ pub(crate) fn has_token(values: &[&[u8]], token: &str) -> bool {
             .split(|&byte| byte == b',')
             .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
     })
-}
-
-/// The response's status as an error: for now, or for good.
-fn refused(status: u16, retry_after: Option<&&[u8]>) -> TransportError {
-    let kind = match status {
-        408 | 425 | 429 | 500..=599 => TransportErrorKind::Unavailable,
-        _ => TransportErrorKind::Refused,
-    };
-    let error = TransportError::new(kind, format!("the server answered with status {status}"));
-    let seconds =
-        retry_after.and_then(|value| std::str::from_utf8(value).ok()?.trim().parse().ok());
-    match seconds {
-        Some(seconds) => error.with_retry_after(Duration::from_secs(seconds)),
-        None => error,
-    }
 }
 
 fn protocol(message: &str) -> TransportError {

@@ -36,7 +36,7 @@
 //! | | |
 //! | --- | --- |
 //! | [`WebSocket`] | the client's side, a [`Transport`](moorline_core::Transport) |
-//! | [`WebSocketAcceptor`] | the server's side, an [`Acceptor`](moorline_core::Acceptor); like the next one with the feature `server`, which is on by default |
+//! | [`WebSocketAcceptor`] | the server's side, an [`Acceptor`](moorline_core::Acceptor) of [`WebSockets`]; like the next one with the feature `server`, which is on by default |
 //! | [`HttpDoor`] | its listening socket, and what it lets in: path, origins, limits |
 //! | [`WebSocketSender`], [`WebSocketReceiver`] | the halves of a link, the same on both sides |
 //! | `adopt` (feature `adopt`) | halves over a socket that tokio-tungstenite or async-tungstenite has opened |
@@ -50,7 +50,6 @@
 
 #[cfg(feature = "server")]
 mod acceptor;
-mod address;
 #[cfg(feature = "adopt")]
 pub mod adopt;
 mod client_handshake;
@@ -68,9 +67,9 @@ mod transport;
 mod upgrade;
 
 #[cfg(feature = "server")]
-pub use acceptor::{WebSocketAcceptor, WebSocketPending};
+pub use acceptor::{WebSocketAcceptor, WebSocketPending, WebSockets};
 #[cfg(feature = "server")]
-pub use moorline_http::HttpDoor;
+pub use moorline_http::{HttpAcceptor, HttpDoor};
 pub use moorline_socket::Proxy;
 #[cfg(feature = "rustls")]
 pub use moorline_socket::{TlsClient, TlsServer};

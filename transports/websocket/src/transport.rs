@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue};
 use moorline_core::{
     Capabilities, ConnectRequest, Net, Transport, TransportError, TransportErrorKind,
 };
-use moorline_socket::{Dialer, Proxy, Stream};
+use moorline_socket::{Address, Dialer, Proxy, Stream, own_header};
 
-use crate::address::Address;
 use crate::client_handshake::{Offer, shake_hands};
 use crate::decoder::{Decoder, Role};
 use crate::link::Link;
@@ -66,7 +65,7 @@ impl<N: Net> WebSocket<N> {
     /// [`Configuration`](TransportErrorKind::Configuration) when it is not such an address, or is `wss://` without that
     /// feature. It may not have a fragment or credentials.
     pub fn new(url: impl AsRef<str>, net: N) -> Result<Self, TransportError> {
-        let address = Address::parse(url.as_ref())?;
+        let address = Address::parse(url.as_ref(), "ws")?;
         let net = Arc::new(net);
         let dialer = Dialer::default();
         Ok(Self { net, address, dialer, headers: Vec::new(), protocols: Vec::new() })
@@ -95,24 +94,8 @@ impl<N: Net> WebSocket<N> {
     /// [`Configuration`](TransportErrorKind::Configuration) when the name or the value is not a header's, or the header is
     /// the handshake's own (`Host`, `Connection`, `Upgrade`, `Sec-WebSocket-…`) or speaks of a body.
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, TransportError> {
-        let wrong = |why: &str| {
-            let message = format!("header {name:?}: {why}");
-            TransportError::new(TransportErrorKind::Configuration, message)
-        };
-        let name =
-            HeaderName::from_bytes(name.as_bytes()).map_err(|_| wrong("not a header's name"))?;
-        let own = [
-            header::HOST,
-            header::CONNECTION,
-            header::UPGRADE,
-            header::CONTENT_LENGTH,
-            header::TRANSFER_ENCODING,
-        ];
-        if own.contains(&name) || name.as_str().starts_with("sec-websocket-") {
-            return Err(wrong("it is the handshake's own"));
-        }
-        let value = HeaderValue::from_str(value).map_err(|_| wrong("not a header's value"))?;
-        self.headers.push((name, value));
+        let own = |name: &str| name == "upgrade" || name.starts_with("sec-websocket-");
+        self.headers.push(own_header(name, value, own)?);
         Ok(self)
     }
 

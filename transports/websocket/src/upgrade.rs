@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode, Version};
-use moorline_http::{Answer, Route, refusal};
+use moorline_http::refusal;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::client_handshake::has_token;
@@ -14,68 +14,58 @@ use crate::client_handshake::has_token;
 /// The length of 16 bytes in Base64.
 const KEY_LENGTH: usize = 24;
 
-/// Takes WebSockets in.
-pub(crate) struct Upgrade<'a> {
-    pub(crate) protocols: &'a [String],
+/// Whether a request asks for a WebSocket, right or wrong.
+pub(crate) fn asks(request: &Parts) -> bool {
+    let headers = &request.headers;
+    has_token(&values(headers, UPGRADE), "websocket")
+        && has_token(&values(headers, CONNECTION), "upgrade")
 }
 
-impl Route for Upgrade<'_> {
-    type Accepted = ();
-
-    fn answer(&self, request: &Parts) -> Answer<()> {
-        match self.accept(request) {
-            Ok(response) => Answer::Upgrade { response, accepted: () },
-            Err(response) => Answer::Refuse(*response),
-        }
+/// What answers a request: an upgrade, or a refusal.
+pub(crate) fn accept(
+    request: &Parts,
+    spoken: &[String],
+) -> Result<Response<()>, Box<Response<String>>> {
+    let headers = &request.headers;
+    if request.method != Method::GET {
+        return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "only GET", ALLOW, "GET"));
     }
+    if request.version != Version::HTTP_11 || !headers.contains_key(HOST) {
+        return Err(bad("this is no request of HTTP/1.1"));
+    }
+    if !asks(request) {
+        let text = "this is a WebSocket";
+        return Err(refused(StatusCode::UPGRADE_REQUIRED, text, UPGRADE, "websocket"));
+    }
+    if values(headers, SEC_WEBSOCKET_VERSION) != [b"13"] {
+        let text = "only version 13";
+        let status = StatusCode::UPGRADE_REQUIRED;
+        return Err(refused(status, text, SEC_WEBSOCKET_VERSION, "13"));
+    }
+    let keys = values(headers, SEC_WEBSOCKET_KEY);
+    let [key] = keys[..] else { return Err(bad("Sec-WebSocket-Key is missing or doubled")) };
+    if !is_key(key) {
+        return Err(bad("Sec-WebSocket-Key is not 16 bytes in Base64"));
+    }
+    let accept = HeaderValue::try_from(derive_accept_key(key))
+        .map_err(|_| bad("Sec-WebSocket-Key is not 16 bytes in Base64"))?;
+    let mut response = Response::new(());
+    let answer = response.headers_mut();
+    answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    if let Some(protocol) = choose(headers, spoken) {
+        answer.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+    }
+    Ok(response)
 }
 
-impl Upgrade<'_> {
-    fn accept(&self, request: &Parts) -> Result<Response<()>, Box<Response<String>>> {
-        let headers = &request.headers;
-        if request.method != Method::GET {
-            return Err(refused(StatusCode::METHOD_NOT_ALLOWED, "only GET", ALLOW, "GET"));
-        }
-        if request.version != Version::HTTP_11 || !headers.contains_key(HOST) {
-            return Err(bad("this is no request of HTTP/1.1"));
-        }
-        let asks = has_token(&values(headers, UPGRADE), "websocket")
-            && has_token(&values(headers, CONNECTION), "upgrade");
-        if !asks {
-            let text = "this is a WebSocket";
-            return Err(refused(StatusCode::UPGRADE_REQUIRED, text, UPGRADE, "websocket"));
-        }
-        if values(headers, SEC_WEBSOCKET_VERSION) != [b"13"] {
-            let text = "only version 13";
-            let status = StatusCode::UPGRADE_REQUIRED;
-            return Err(refused(status, text, SEC_WEBSOCKET_VERSION, "13"));
-        }
-        let keys = values(headers, SEC_WEBSOCKET_KEY);
-        let [key] = keys[..] else { return Err(bad("Sec-WebSocket-Key is missing or doubled")) };
-        if !is_key(key) {
-            return Err(bad("Sec-WebSocket-Key is not 16 bytes in Base64"));
-        }
-        let accept = HeaderValue::try_from(derive_accept_key(key))
-            .map_err(|_| bad("Sec-WebSocket-Key is not 16 bytes in Base64"))?;
-        let mut response = Response::new(());
-        let answer = response.headers_mut();
-        answer.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        answer.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        if let Some(protocol) = self.choose(headers) {
-            answer.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
-        Ok(response)
-    }
-
-    /// The first subprotocol offered that is spoken here.
-    fn choose(&self, headers: &HeaderMap) -> Option<HeaderValue> {
-        let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
-        let mut offers =
-            offers.filter_map(|offer| offer.to_str().ok()).flat_map(|offer| offer.split(','));
-        let chosen =
-            offers.find(|offer| self.protocols.iter().any(|spoken| spoken == offer.trim()))?;
-        HeaderValue::from_str(chosen.trim()).ok()
-    }
+/// The first subprotocol offered that is spoken here.
+fn choose(headers: &HeaderMap, spoken: &[String]) -> Option<HeaderValue> {
+    let offers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let mut offers =
+        offers.filter_map(|offer| offer.to_str().ok()).flat_map(|offer| offer.split(','));
+    let chosen = offers.find(|offer| spoken.iter().any(|spoken| spoken == offer.trim()))?;
+    HeaderValue::from_str(chosen.trim()).ok()
 }
 
 fn values(headers: &HeaderMap, name: HeaderName) -> Vec<&[u8]> {

@@ -9,7 +9,7 @@ use moorline_core::{
     Acceptor, ConnectRequest, Frame, Pending, Transport, TransportError, TransportErrorKind,
 };
 use moorline_tokio::Tokio;
-use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor};
+use moorline_websocket::{HttpDoor, WebSocket, WebSocketAcceptor, WebSockets};
 use support::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -134,7 +134,7 @@ async fn headers_too_many_or_too_large_are_431_and_a_long_target_is_414() {
 
 #[tokio::test]
 async fn moorlines_subprotocols_are_chosen_and_others_are_not() {
-    let acceptor = acceptor().subprotocol("shop.v1");
+    let acceptor = WebSocketAcceptor::of(door(), WebSockets::new().subprotocol("shop.v1"));
     let mut acceptor = listening(acceptor).await;
     for (offer, chosen) in [
         ("moorline.v1.json", Some("moorline.v1.json")),

@@ -1,29 +1,41 @@
-//! Where a client connects to (RFC 6455, section 3).
+//! Where a client connects to (RFC 6455, section 3; RFC 9110, section 4.2).
 
 use http::Uri;
 use moorline_core::{TransportError, TransportErrorKind};
 
-/// A `ws` or `wss` address, taken apart.
+/// An address of HTTP or of a WebSocket, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+#[non_exhaustive]
+pub struct Address {
     /// To look up: without the brackets of IPv6.
-    pub(crate) host: String,
-    pub(crate) port: u16,
+    pub host: String,
+    /// 80 or 443 if none is given.
+    pub port: u16,
     /// By TLS.
-    pub(crate) secure: bool,
+    pub secure: bool,
     /// As the header `Host` has it.
-    pub(crate) authority: String,
+    pub authority: String,
     /// The path with its query.
-    pub(crate) target: String,
+    pub target: String,
 }
 
 impl Address {
-    pub(crate) fn parse(url: &str) -> Result<Self, TransportError> {
+    /// Takes a URL apart whose scheme is `plain` (`ws`), or that with an `s` for TLS, in any case of letters.
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](TransportErrorKind::Configuration) when it is none, or has a fragment or credentials. The URL itself is
+    /// not in the error: its query may carry a token.
+    pub fn parse(url: &str, plain: &str) -> Result<Self, TransportError> {
+        let wrong = |why: &str| wrong(plain, why);
         let (scheme, _) = url.split_once("://").ok_or_else(|| wrong("it has no scheme"))?;
-        let (secure, default) = match scheme.to_ascii_lowercase().as_str() {
-            "ws" => (false, 80),
-            "wss" if cfg!(feature = "rustls") => (true, 443),
-            "wss" => return Err(wrong("wss needs TLS: switch on the feature `rustls`")),
+        let lower = scheme.to_ascii_lowercase();
+        let (secure, default) = match lower.strip_prefix(plain) {
+            Some("") => (false, 80),
+            Some("s") if cfg!(feature = "rustls") => (true, 443),
+            Some("s") => {
+                return Err(wrong(&format!("{lower} needs TLS: switch on the feature `rustls`")));
+            }
             _ => return Err(wrong(&format!("its scheme is {scheme:?}"))),
         };
         if url.contains('#') {
@@ -54,9 +66,8 @@ impl Address {
     }
 }
 
-/// The address itself stays out of the message: its query may carry a token.
-fn wrong(why: &str) -> TransportError {
-    let message = format!("not a WebSocket address such as ws://host:port/path: {why}");
+fn wrong(plain: &str, why: &str) -> TransportError {
+    let message = format!("not an address such as {plain}://host:port/path: {why}");
     TransportError::new(TransportErrorKind::Configuration, message)
 }
 
@@ -65,7 +76,7 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> (String, u16, String, String) {
-        let Address { host, port, authority, target, .. } = Address::parse(url).unwrap();
+        let Address { host, port, authority, target, .. } = Address::parse(url, "ws").unwrap();
         (host, port, authority, target)
     }
 
@@ -83,16 +94,16 @@ mod tests {
     #[test]
     #[cfg(feature = "rustls")]
     fn a_secure_address_has_its_own_port() {
-        let address = Address::parse("WSS://h/a").unwrap();
+        let address = Address::parse("WSS://h/a", "ws").unwrap();
         assert!(address.secure);
         assert_eq!((address.port, &*address.authority), (443, "h"));
-        assert_eq!(Address::parse("wss://h:80").unwrap().authority, "h:80");
+        assert_eq!(Address::parse("wss://h:80", "ws").unwrap().authority, "h:80");
     }
 
     #[test]
     #[cfg(not(feature = "rustls"))]
     fn a_secure_address_names_the_feature() {
-        assert!(Address::parse("wss://h").unwrap_err().to_string().contains("`rustls`"));
+        assert!(Address::parse("wss://h", "ws").unwrap_err().to_string().contains("`rustls`"));
     }
 
     #[test]
@@ -110,7 +121,7 @@ mod tests {
             ("ws://h/#secret", "fragment"),
             ("ws://h/?secret=a b", "URL"),
         ] {
-            let error = Address::parse(url).unwrap_err();
+            let error = Address::parse(url, "ws").unwrap_err();
             assert_eq!(error.kind(), TransportErrorKind::Configuration, "{url}");
             assert!(error.to_string().contains(why), "{url}: {error}");
             assert!(!error.to_string().contains("secret"), "{url}: {error}");

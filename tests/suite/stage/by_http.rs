@@ -1,48 +1,98 @@
-//! The transport WebSocket, on real sockets of this host, with the [proxy](crate::proxy) between clients and server.
+//! The transports by HTTP, on real sockets of this host, with the [proxy](crate::proxy) between clients and server.
 
-use std::net::SocketAddr;
+use std::marker::PhantomData;
 use std::sync::Arc;
+use std::time::Duration;
 
-use moorline::{HttpDoor, WebSocket, WebSocketAcceptor};
+use moorline::{EventStreams, HttpAcceptor, HttpDoor, Sse, WebSocket, WebSockets};
 use moorline_core::{
     Acceptor, BoxTransport, Capabilities, Net, TransportError, TransportErrorKind,
 };
+use moorline_http::Route;
 use moorline_memory::Direction;
 
 use super::erased::AnyAcceptor;
 use super::venue::Venue;
 use crate::proxy::{Proxy, Reserved};
 
-/// See the [module](self). Every server of a stage listens at the same port, one after the other.
-pub(crate) struct WebSockets<R> {
-    runtime: R,
-    pub(crate) proxy: Arc<Proxy>,
-    server: Reserved,
+/// One of the transports.
+pub(crate) trait ByHttp: Send + Sync + 'static {
+    /// How many connections a link has.
+    const CONNECTIONS: usize;
+    type Route: Route;
+    /// The server's side; times are divided by the scale.
+    fn route(scale: u32) -> Self::Route;
+    /// The client's side.
+    fn transport<R: Net>(address: String, runtime: R) -> BoxTransport;
 }
 
-impl<R> WebSockets<R> {
-    pub(crate) fn new(runtime: R) -> Self {
-        let server = Reserved::new().expect("there is a free port");
-        Self { runtime, proxy: Arc::new(Proxy::new(server.address)), server }
+pub(crate) struct ByWebSocket;
+
+impl ByHttp for ByWebSocket {
+    const CONNECTIONS: usize = 1;
+    type Route = WebSockets;
+
+    fn route(_: u32) -> WebSockets {
+        WebSockets::new()
+    }
+
+    fn transport<R: Net>(address: String, runtime: R) -> BoxTransport {
+        let url = format!("ws://{address}/");
+        BoxTransport::new(WebSocket::new(url, runtime).expect("it is an address"))
     }
 }
 
-impl<R: Net + Clone> Venue for WebSockets<R> {
+/// Beside WebSockets, as most servers have it.
+pub(crate) struct BySse;
+
+impl ByHttp for BySse {
+    const CONNECTIONS: usize = 2;
+    type Route = (WebSockets, EventStreams);
+
+    fn route(scale: u32) -> (WebSockets, EventStreams) {
+        let debounce: Duration = EventStreams::DEBOUNCE / scale;
+        (WebSockets::new(), EventStreams::new().debounce(debounce))
+    }
+
+    fn transport<R: Net>(address: String, runtime: R) -> BoxTransport {
+        let url = format!("http://{address}/");
+        BoxTransport::new(Sse::new(url, runtime).expect("it is an address"))
+    }
+}
+
+/// See the [module](self). Every server of a stage listens at the same port, one after the other.
+pub(crate) struct HttpVenue<R, T> {
+    runtime: R,
+    scale: u32,
+    pub(crate) proxy: Arc<Proxy>,
+    server: Reserved,
+    by: PhantomData<T>,
+}
+
+impl<R, T> HttpVenue<R, T> {
+    pub(crate) fn new(runtime: R, scale: u32) -> Self {
+        let server = Reserved::new().expect("there is a free port");
+        let proxy = Arc::new(Proxy::new(server.address));
+        Self { runtime, scale, proxy, server, by: PhantomData }
+    }
+}
+
+impl<R: Net + Clone, T: ByHttp> Venue for HttpVenue<R, T> {
     fn transport(&self) -> BoxTransport {
-        let url = format!("ws://{}/", self.proxy.address());
-        BoxTransport::new(WebSocket::new(url, self.runtime.clone()).expect("it is an address"))
+        T::transport(self.proxy.address().to_string(), self.runtime.clone())
     }
 
     fn acceptor(&self) -> AnyAcceptor {
+        let door = HttpDoor::new(self.server.address.to_string(), self.runtime.clone());
         AnyAcceptor::new(Announced {
-            acceptor: at(self.server.address, self.runtime.clone()),
+            acceptor: HttpAcceptor::of(door.expect("it is an address"), T::route(self.scale)),
             proxy: self.proxy.clone(),
             listening: false,
         })
     }
 
     fn links(&self) -> usize {
-        self.proxy.links()
+        self.proxy.links().div_ceil(T::CONNECTIONS)
     }
 
     fn cut(&self) {
@@ -66,18 +116,13 @@ impl<R: Net + Clone> Venue for WebSockets<R> {
             TransportErrorKind::Unreachable => self.proxy.refuse(),
             TransportErrorKind::Unavailable => self.proxy.answer(503),
             TransportErrorKind::Refused => self.proxy.answer(403),
-            other => panic!("no proxy makes a WebSocket fail as {other:?}"),
+            other => panic!("no proxy makes a connect fail as {other:?}"),
         }
     }
 
     fn heal(&self) {
         self.proxy.heal();
     }
-}
-
-fn at<R: Net + Clone>(address: SocketAddr, runtime: R) -> WebSocketAcceptor<R> {
-    let door = HttpDoor::new(address.to_string(), runtime).expect("it is an address");
-    WebSocketAcceptor::at(door)
 }
 
 /// An acceptor that tells the proxy whether it listens, so that connects are refused as by the host itself when it does
