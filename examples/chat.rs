@@ -1,31 +1,38 @@
-//! A chat in the terminal.
+//! A chat room: in the browser, by a WebSocket or by server-sent events, and in the terminal.
 //!
 //! ```text
-//! cargo run --example chat -- serve
+//! cargo run --example chat
 //! cargo run --example chat -- join ann
-//! cargo run --example chat -- join bob
 //! ```
 //!
-//! Each in a terminal of its own. Stop the server and start it again: the others come back by themselves. The end of the
-//! input (Ctrl-D) leaves. Another address: `serve 127.0.0.1:9000`, `join ann ws://127.0.0.1:9000`.
+//! The first one serves the room, and prints the address of its page. Stop it and start it again: all others come back by
+//! themselves. In the terminal the end of the input (Ctrl-D) leaves. Another address: `serve 127.0.0.1:9000`,
+//! `join ann ws://127.0.0.1:9000/realtime`.
+//!
+//! The server is mounted in a router of axum's, beside the page.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io::BufRead;
 use std::sync::Arc;
 use std::thread;
 
+use axum::http::header::CONTENT_TYPE;
+use axum::response::Html;
+use axum::routing::get;
 use futures_util::StreamExt;
 use moorline::server::{Admission, Refusal, Visitor};
 use moorline::{
-    Client, Connection, Event, Message, SendError, Server, Status, Tokio, WebSocket,
-    WebSocketAcceptor,
+    Client, Connection, Event, EventStreams, Message, Mount, SendError, Server, Status, Tokio,
+    WebSocket, WebSockets,
 };
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 const ADDRESS: &str = "127.0.0.1:7777";
 
-const USAGE: &str = "usage: chat serve [ADDRESS] | chat join NAME [URL]";
+const USAGE: &str = "usage: chat [serve [ADDRESS]] | chat join NAME [URL]";
 
 /// What somebody said.
 #[derive(Serialize, Deserialize)]
@@ -38,9 +45,9 @@ struct Line {
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["serve"] => serve(ADDRESS).await,
+        [] | ["serve"] => serve(ADDRESS).await,
         ["serve", address] => serve(address).await,
-        ["join", name] => join(name, &format!("ws://{ADDRESS}")).await,
+        ["join", name] => join(name, &format!("ws://{ADDRESS}/realtime")).await,
         ["join", name, url] => join(name, url).await,
         _ => {
             eprintln!("{USAGE}");
@@ -50,8 +57,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
+    let (realtime, acceptor) =
+        Mount::new(Tokio::current()).build((WebSockets::new(), EventStreams::new()));
     let server = Server::builder()
-        .acceptor(WebSocketAcceptor::new(address, Tokio::current())?)
+        .acceptor(acceptor)
         .runtime(Tokio::current())
         .authenticator(name_of)
         .build();
@@ -60,6 +69,7 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     server.on_connect(async move |connection| {
         let name = connection.identity().unwrap_or("somebody").to_owned();
         tell(&all, &name, "has come")?;
+        tell_who(&all)?;
         while let Some(message) = connection.next_message().await {
             if let Some(text) = message.text() {
                 tell(&all, &name, text)?;
@@ -70,15 +80,25 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
     let all = server.clone();
     server.on_disconnect(move |connection, _| {
         let name = connection.identity().unwrap_or("somebody");
-        if let Err(error) = tell(&all, name, "has gone") {
+        if let Err(error) = tell(&all, name, "has gone").and_then(|()| tell_who(&all)) {
             eprintln!("{error}");
         }
     });
-
     server.start().await?;
-    println!("{}", server.local_address().ok_or("it has no address")?);
-    tokio::signal::ctrl_c().await?;
-    server.stop().await?;
+
+    let script = ([(CONTENT_TYPE, "text/javascript")], include_str!("chat/moorline.js"));
+    let router = axum::Router::new()
+        .route("/", get(async || Html(include_str!("chat/page.html"))))
+        .route("/moorline.js", get(async || script))
+        .route_service("/realtime", realtime);
+    let listener = TcpListener::bind(address).await?;
+    println!("http://{}", listener.local_addr()?);
+    let stop = async move {
+        let _ = tokio::signal::ctrl_c().await;
+        // Its links end, so that axum does not wait for them.
+        let _ = server.stop().await;
+    };
+    axum::serve(listener, router).with_graceful_shutdown(stop).await?;
     Ok(())
 }
 
@@ -99,6 +119,15 @@ fn tell(server: &Server, from: &str, text: &str) -> Result<(), SendError> {
     Ok(())
 }
 
+/// Tells everybody who is there.
+fn tell_who(server: &Server) -> Result<(), SendError> {
+    let all = server.connections();
+    let names: BTreeSet<_> = all.iter().filter_map(|connection| connection.identity()).collect();
+    let message = Message::from_json(&names).map_err(|error| SendError::Json(error.to_string()))?;
+    server.emit(message.on("who"))?;
+    Ok(())
+}
+
 async fn join(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
     let name = name.to_owned();
     let connection = Client::builder()
@@ -111,6 +140,7 @@ async fn join(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
         .build()
         .closed();
     connection.on_channel("chat", |Line { from, text }| println!("{from}: {text}"));
+    connection.on_channel("who", |names: Vec<String>| println!("── here: {} ──", names.join(", ")));
     connection.on_any(|event| match event {
         Event::Connect(_) => eprintln!("── connected ──"),
         Event::Disconnect(end) => eprintln!("── {end} ──"),

@@ -12,8 +12,10 @@ use std::num::NonZeroUsize;
 
 use moorline::server::HookError;
 use moorline::{
-    Binary, Codec, Json, Raw, Server, ServerConnection, Tokio, TransportError, WebSocketAcceptor,
+    Binary, Codec, EventStreams, HttpAcceptor, Json, Raw, Server, ServerConnection, Tokio,
+    TransportError, WebSocketAcceptor, WebSockets,
 };
+use moorline_http::Route;
 use tokio::runtime;
 
 const USAGE: &str = "\
@@ -22,6 +24,7 @@ usage: echo_server [options]
   --listen ADDR        where to listen; 127.0.0.1:0 by default, which is any free port
   --codec NAME         raw, json or binary; raw by default: frames are the messages, for any WebSocket client
   --threads N          worker threads; one for each core by default
+  --sse                takes server-sent events with POST upstream, too
   --broadcast          sends each message to every connection, the sender's too
   --max-message BYTES  the largest message with its envelope; 1052672 by default, which is 1 MiB and 4 KiB";
 
@@ -65,7 +68,19 @@ async fn serve(options: &Options) -> Result<(), HookError> {
 }
 
 fn build(codec: impl Codec, options: &Options) -> Result<Server, TransportError> {
-    let acceptor = WebSocketAcceptor::new(&options.listen, Tokio::current())?;
+    if options.sse {
+        type Both = (WebSockets, EventStreams);
+        build_at(HttpAcceptor::<_, Both>::new(&options.listen, Tokio::current())?, codec, options)
+    } else {
+        build_at(WebSocketAcceptor::new(&options.listen, Tokio::current())?, codec, options)
+    }
+}
+
+fn build_at<R: Route>(
+    acceptor: HttpAcceptor<Tokio, R>,
+    codec: impl Codec,
+    options: &Options,
+) -> Result<Server, TransportError> {
     let builder = Server::builder()
         .acceptor(acceptor.max_frame(options.max_message))
         .runtime(Tokio::current())
@@ -103,6 +118,7 @@ struct Options {
     listen: String,
     codec: String,
     threads: Option<NonZeroUsize>,
+    sse: bool,
     broadcast: bool,
     max_message: usize,
 }
@@ -113,6 +129,7 @@ impl Options {
             listen: "127.0.0.1:0".into(),
             codec: "raw".into(),
             threads: None,
+            sse: false,
             broadcast: false,
             max_message: 1_052_672,
         };
@@ -123,6 +140,7 @@ impl Options {
                 "--listen" => options.listen = value()?,
                 "--codec" => options.codec = value()?,
                 "--threads" => options.threads = Some(value()?.parse()?),
+                "--sse" => options.sse = true,
                 "--broadcast" => options.broadcast = true,
                 "--max-message" => options.max_message = value()?.parse()?,
                 _ => return Err(format!("unknown option {name}").into()),

@@ -1,15 +1,18 @@
-//! Prints what any WebSocket endpoint says, each message as one line of JSON, and reconnects.
+//! Prints what any endpoint of WebSockets (`ws://…`) or server-sent events (`http://…`) says, each message as one line of JSON,
+//! and reconnects.
 //!
 //! ```text
-//! cargo run --example listen -- wss://… [--once] [--header NAME:VALUE]… [--runtime tokio|smol|async-std]
+//! cargo run --example listen -- URL [--once] [--header NAME:VALUE]… [--runtime tokio|smol|async-std]
 //! ```
 //!
-//! `--once` ends at the first end of the stream. The runtimes beside tokio, and `wss`, need their features: `--all-features`.
+//! `--once` ends at the first end of the stream. The runtimes beside tokio, and TLS, need their features: `--all-features`.
 
 use std::env;
 use std::process::ExitCode;
 
-use moorline::{Backoff, Client, Connection, Message, Raw, Runtime, Tokio, WebSocket, event};
+use moorline::{
+    Backoff, BoxTransport, Client, Connection, Message, Raw, Runtime, Sse, Tokio, WebSocket, event,
+};
 use moorline_core::Net;
 
 const USAGE: &str =
@@ -78,10 +81,20 @@ async fn listen<R: Net + Runtime + Clone>(
     wanted: &Wanted,
     runtime: R,
 ) -> Result<(), Box<dyn std::error::Error>> {
-    let mut transport = WebSocket::new(&wanted.url, runtime.clone())?;
-    for (name, value) in &wanted.headers {
-        transport = transport.header(name, value)?;
-    }
+    let events = wanted.url.starts_with("http");
+    let transport = if events {
+        let mut transport = Sse::raw(&wanted.url, runtime.clone())?.whole_events();
+        for (name, value) in &wanted.headers {
+            transport = transport.header(name, value)?;
+        }
+        BoxTransport::new(transport)
+    } else {
+        let mut transport = WebSocket::new(&wanted.url, runtime.clone())?;
+        for (name, value) in &wanted.headers {
+            transport = transport.header(name, value)?;
+        }
+        BoxTransport::new(transport)
+    };
     let connection = Client::builder()
         .transport(transport)
         .runtime(runtime)
@@ -94,7 +107,7 @@ async fn listen<R: Net + Runtime + Clone>(
     tell(&connection);
     connection.connect().await?;
     while let Some(message) = connection.next_message().await {
-        println!("{}", line(&message));
+        println!("{}", line(&message, events));
     }
     Ok(())
 }
@@ -106,9 +119,10 @@ fn tell(connection: &Connection) {
     connection.on(event::Error, |error| eprintln!("{error}"));
 }
 
-/// Text as it is, JSON as JSON, and what is no text in base 64 under another name.
-fn line(message: &Message) -> String {
+/// Whole events as they are; text as text, and what is none in base 64 under another name.
+fn line(message: &Message, whole: bool) -> String {
     match message.text() {
+        Some(event) if whole => return event.to_owned(),
         Some(text) => serde_json::json!({ "event": "message", "data": text, "id": null }),
         None => {
             use base64::Engine as _;

@@ -20,9 +20,13 @@ pub(super) fn all(scripts: &Path, below: &Path) -> Result<PathBuf, String> {
     let requirements = scripts.join("requirements.txt");
 
     step(node, &["--version"], scripts, "Node is missing (the package `nodejs`)")?;
-    step(npm, &["ci"], scripts, "npm, or the npm package `ws`, is missing")?;
-    let use_ws = ["--input-type=module", "--eval", "import 'ws'"];
-    step(node, &use_ws, scripts, "the npm package `ws` is missing")?;
+    step(npm, &["ci"], scripts, "npm, or one of its packages, is missing")?;
+    for package in ["ws", "eventsource", "undici", "playwright-core"] {
+        let import = format!("import '{package}'");
+        let missing = format!("the npm package `{package}` is missing");
+        step(node, &["--input-type=module", "--eval", &import], scripts, &missing)?;
+    }
+    step(Path::new("curl"), &["--version"], scripts, "curl is missing (the package `curl`)")?;
 
     let venv = ["-m", "venv", &python.to_string_lossy()];
     step(

@@ -1,4 +1,4 @@
-//! `cargo xtask interop`: other people's WebSockets, and a bare socket, against our echo server and client.
+//! `cargo xtask interop`: other people's WebSockets and event streams, a browser, and a bare socket, against our examples.
 //!
 //! The peers are the scripts in `interop/`. Each runs our programs by itself, and tells of each case in a line.
 
@@ -17,9 +17,12 @@ use crate::cargo;
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// What each peer is, its script, and the program of ours that it runs.
-const PEERS: [(&str, &str, &[&str]); 8] = [
+const PEERS: [(&str, &str, &[&str]); 11] = [
     ("Node `ws` as client", "node_client.mjs", &["echo_server"]),
     ("Node `ws` as server", "node_server.mjs", &["echo_client"]),
+    ("`eventsource`, undici, curl as clients of SSE", "sse_client.mjs", &["echo_server", "news"]),
+    ("Node as a server of SSE", "sse_server.mjs", &["listen"]),
+    ("Chromium on the chat's page", "browser.mjs", &["chat", "screenshots"]),
     ("JavaScript of docs/protocol.md", "json_client.mjs", &["echo_server"]),
     ("Python `websockets` as client", "python_client.py", &["echo_server"]),
     ("handshakes, bare client", "handshakes.py", &["server", "echo_server"]),
@@ -40,7 +43,8 @@ pub(crate) fn run(wanted: &str) -> Result<(), String> {
     let built = here.parent().ok_or("xtask lies nowhere")?;
 
     let python = install::all(&scripts, &built.with_file_name("interop"))?;
-    cargo::run(&["build", "--workspace", "--all-features", "--example", "echo_*"], &[])?;
+    let examples = ["echo_*", "news", "listen", "chat"].map(|name| ["--example", name]).concat();
+    cargo::run(&[&["build", "--workspace", "--all-features"], &examples[..]].concat(), &[])?;
 
     let mut table = String::from("| peer | cases | passed |\n| --- | --: | --: |\n");
     let (mut passed, mut failed) = (0, 0);
@@ -67,6 +71,7 @@ pub(crate) fn run(wanted: &str) -> Result<(), String> {
 fn talk(program: &Path, script: &Path, args: &[&str], examples: &Path) -> Result<Tally, String> {
     let args = args.iter().map(|arg| match *arg {
         "server" | "client" => arg.into(),
+        "screenshots" => examples.with_file_name("screenshots").into_os_string(),
         example => examples.join(example).into_os_string(),
     });
     let args: Vec<_> = std::iter::once(script.as_os_str().to_owned()).chain(args).collect();

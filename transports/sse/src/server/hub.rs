@@ -1,12 +1,16 @@
 //! The links of a server: those that wait for their stream, and those that have it.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+use futures_util::future::{Shared, select};
 use moorline_core::{Peer, Runtime, Time};
 
 use super::inbox::Inbox;
@@ -17,18 +21,30 @@ const TICKET_TIME: Duration = Duration::from_secs(10);
 /// How many may wait: beyond it a client is told to come back.
 const WAITING: usize = 1024;
 
+/// How long an idle connection is kept after its link's end: longer than clients keep theirs, so that none closes under a request.
+const IDLE: Duration = Duration::from_secs(5);
+
 /// Names a link, or lets a stream in: 128 random bits.
 type Token = u128;
 
 #[derive(Default)]
 pub(crate) struct Hub(Mutex<State>);
 
-#[derive(Default)]
 struct State {
-    closed: bool,
+    /// Gone while it opens no links.
+    open: Option<oneshot::Sender<()>>,
+    closed: Shared<oneshot::Receiver<()>>,
     links: HashMap<Token, Arc<Inbox>>,
     /// By ticket.
     waiting: HashMap<Token, Waiting>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        let (open, closed) = oneshot::channel();
+        let (links, waiting) = (HashMap::new(), HashMap::new());
+        Self { open: Some(open), closed: closed.shared(), links, waiting }
+    }
 }
 
 struct Waiting {
@@ -82,7 +98,7 @@ impl Hub {
         let inbox = Inbox::new(first);
         let late: Vec<_> = {
             let mut state = self.lock();
-            if state.closed {
+            if state.open.is_none() {
                 return Err(Busy::Closed);
             }
             late(&mut state.waiting, now)
@@ -122,12 +138,36 @@ impl Hub {
 
     /// Opens no links any more, and ends those that wait; or opens them again.
     pub(crate) fn close(&self, closed: bool) {
-        let waiting = {
-            let mut state = self.lock();
-            state.closed = closed;
-            if closed { std::mem::take(&mut state.waiting) } else { HashMap::new() }
+        let mut state = self.lock();
+        let dropped = if closed {
+            (state.open.take(), std::mem::take(&mut state.waiting))
+        } else if state.open.is_none() {
+            let (open, closed) = oneshot::channel();
+            (state.open, state.closed) = (Some(open), closed.shared());
+            (None, HashMap::new())
+        } else {
+            (None, HashMap::new())
         };
-        drop(waiting);
+        drop(state);
+        // Wakes others, and takes the lock.
+        drop(dropped);
+    }
+
+    /// For how long a connection that has carried a link's POSTs is kept: for the link's life, and a while for those that the same
+    /// client sends on it for another one, unless the server stops.
+    pub(crate) fn linger(
+        self: &Arc<Self>,
+        inbox: &Inbox,
+        runtime: Arc<dyn Runtime>,
+    ) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let (ended, hub) = (inbox.ended(), self.clone());
+        async move {
+            ended.await;
+            let closed = hub.lock().closed.clone();
+            let mut timer = runtime.timer();
+            timer.as_mut().reset(runtime.now() + IDLE);
+            select(closed, timer).await;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -10,7 +11,8 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 use futures_util::future::Shared;
 
-/// How many POSTs of one link may be under way: one, and the same once more from a client whose connection has broken.
+/// How many POSTs of one link may be under way: one, and the same once more from a client whose connection has broken, or the last
+/// one of a page that is being closed.
 const AT_ONCE: usize = 2;
 
 /// How much may wait to be taken: beyond it the next POST is not answered until there is room.
@@ -70,9 +72,16 @@ impl Inbox {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a batch in when it is its turn and there is room. One that has been put in before is not again.
-    pub(crate) async fn put(&self, number: u64, batch: Bytes) -> Result<(), Refused> {
+    /// Puts a batch in when it is its turn and there is room. One that has been put in before is not again; one that is due after
+    /// the next waits for that until `late`.
+    pub(crate) async fn put(
+        &self,
+        number: u64,
+        batch: Bytes,
+        late: impl Future<Output = ()>,
+    ) -> Result<(), Refused> {
         let _under_way = UnderWay::begin(self)?;
+        let mut late = pin!(late);
         let mut batch = Some(batch);
         poll_fn(|context| {
             let mut state = self.lock();
@@ -80,11 +89,16 @@ impl Inbox {
                 return Poll::Ready(Err(Refused::Over));
             }
             let expected = state.next;
-            if number != expected {
-                let early = number > expected;
-                return Poll::Ready(if early { Err(Refused::Early { expected }) } else { Ok(()) });
+            if number < expected {
+                return Poll::Ready(Ok(()));
             }
-            if state.size >= ROOM {
+            // The one before it may be under way: a page that is closed does not wait for its answer.
+            if number > expected
+                && (number - expected > 1 || late.as_mut().poll(context).is_ready())
+            {
+                return Poll::Ready(Err(Refused::Early { expected }));
+            }
+            if number > expected || state.size >= ROOM {
                 if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
                     state.waiting.push(context.waker().clone());
                 }
@@ -94,11 +108,10 @@ impl Inbox {
             state.size += size(&batch);
             state.batches.push_back(batch);
             state.next += 1;
-            let waker = state.receiver.take();
+            let wakers = state.receiver.take().into_iter().chain(state.waiting.drain(..));
+            let wakers: Vec<_> = wakers.collect();
             drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            wakers.into_iter().for_each(Waker::wake);
             Poll::Ready(Ok(()))
         })
         .await
@@ -155,12 +168,17 @@ impl<'a> UnderWay<'a> {
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        self.0.lock().under_way -= 1;
+        let mut state = self.0.lock();
+        state.under_way -= 1;
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(Waker::wake);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
     use std::task::Context;
 
     use super::*;
@@ -173,7 +191,7 @@ mod tests {
     }
 
     fn put(inbox: &Inbox, number: u64, batch: &'static str) -> Option<Result<(), Refused>> {
-        inbox.put(number, batch.into()).now_or_never()
+        inbox.put(number, batch.into(), ready(())).now_or_never()
     }
 
     #[test]
@@ -191,8 +209,10 @@ mod tests {
     #[test]
     fn a_batch_waits_for_room_and_a_third_one_under_way_is_refused() {
         let inbox = Inbox::new(vec![b'0'; ROOM].into());
-        let (mut one, mut same) =
-            (Box::pin(inbox.put(1, "one".into())), Box::pin(inbox.put(1, "one".into())));
+        let (mut one, mut same) = (
+            Box::pin(inbox.put(1, "one".into(), pending())),
+            Box::pin(inbox.put(1, "one".into(), pending())),
+        );
         assert_eq!((&mut one).now_or_never(), None);
         assert_eq!((&mut same).now_or_never(), None);
         assert_eq!(put(&inbox, 1, "one"), Some(Err(Refused::TooMany)));
@@ -204,9 +224,24 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_waits_for_the_one_before_it_and_for_no_other() {
+        let inbox = Inbox::new(Bytes::new());
+        take(&inbox);
+        let mut two = Box::pin(inbox.put(2, "two".into(), pending()));
+        assert_eq!((&mut two).now_or_never(), None);
+        assert_eq!(put(&inbox, 1, "one"), Some(Ok(())));
+        assert_eq!(two.now_or_never(), Some(Ok(())));
+        assert_eq!(take(&inbox).as_deref(), Some(&b"one"[..]));
+        assert_eq!(take(&inbox).as_deref(), Some(&b"two"[..]));
+        let five = inbox.put(5, "five".into(), pending()).now_or_never();
+        assert_eq!(five, Some(Err(Refused::Early { expected: 3 })));
+        assert_eq!(put(&inbox, 4, "four"), Some(Err(Refused::Early { expected: 3 })));
+    }
+
+    #[test]
     fn nothing_is_taken_after_the_end() {
         let inbox = Inbox::new(vec![b'0'; ROOM].into());
-        let mut waiting = Box::pin(inbox.put(1, "one".into()));
+        let mut waiting = Box::pin(inbox.put(1, "one".into(), pending()));
         assert_eq!((&mut waiting).now_or_never(), None);
         assert_eq!(inbox.ended().now_or_never(), None);
         inbox.end();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::select;
+use futures_util::future::{Either, select};
 use http::header::{
     ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_MAX_AGE,
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, ORIGIN, RETRY_AFTER,
@@ -38,6 +38,9 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How often an idle stream gets a comment by default (WHATWG HTML, section 9.2.7: every 15 seconds or so).
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// How long a batch may wait for the one before it, on another connection.
+const EARLY: Duration = Duration::from_secs(5);
 
 /// The largest first batch in bytes: a hello in Base64.
 const FIRST_BATCH: usize = 24 * 1024;
@@ -80,7 +83,7 @@ pub type SseAcceptor<N> = HttpAcceptor<N, EventStreams>;
 /// | --- | --- |
 /// | a ticket that is unknown, used, or late | 404 |
 /// | the token of no link, or of one that has ended | 404 |
-/// | a batch before the one that is due | 409 |
+/// | a batch before the one that is due; if that is the next one, after 5 seconds | 409 |
 /// | a third POST while two of a link are under way | 429 |
 /// | another content type | 415 |
 /// | a body beyond the first batch's, or one largest frame's and 128 KiB | 413 |
@@ -205,13 +208,12 @@ impl EventStreams {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 let late = self.hub.clone().expire(ticket, host.runtime.clone());
-                let ended = inbox.ended();
+                let lingering = Box::pin(self.hub.linger(&inbox, host.runtime.clone()));
                 Reply::keep(response, async {
                     // A link that has its stream by then lives on.
-                    if let futures_util::future::Either::Right(((), ended)) =
-                        select(ended, Box::pin(late)).await
+                    if let Either::Right(((), lingering)) = select(lingering, Box::pin(late)).await
                     {
-                        ended.await;
+                        lingering.await;
                     }
                 })
             }
@@ -227,7 +229,7 @@ impl EventStreams {
         }
     }
 
-    async fn batch(&self, request: &Parts, body: Bytes) -> Reply {
+    async fn batch(&self, request: &Parts, body: Bytes, host: &Host) -> Reply {
         let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
         let Some(inbox) = header(LINK).and_then(|token| self.hub.inbox(token)) else {
             return Reply::last(no_link());
@@ -236,7 +238,12 @@ impl EventStreams {
             let text = "Moorline-Batch is the batch's number";
             return Reply::last(refusal(StatusCode::BAD_REQUEST, text));
         };
-        let response = match inbox.put(number, body).await {
+        let late = async {
+            let mut timer = host.runtime.timer();
+            timer.as_mut().reset(host.runtime.now() + EARLY);
+            timer.await;
+        };
+        let response = match inbox.put(number, body, late).await {
             Ok(()) => {
                 let mut response = Response::new(String::new());
                 *response.status_mut() = StatusCode::NO_CONTENT;
@@ -252,7 +259,7 @@ impl EventStreams {
                 refusal(StatusCode::TOO_MANY_REQUESTS, text)
             }
         };
-        Reply::keep(response, inbox.ended())
+        Reply::keep(response, self.hub.linger(&inbox, host.runtime.clone()))
     }
 }
 
@@ -312,7 +319,7 @@ impl Route for EventStreams {
 
     async fn respond(&self, request: Parts, body: Bytes, host: &Host) -> Reply {
         match request.headers.contains_key(LINK) {
-            true => self.batch(&request, body).await,
+            true => self.batch(&request, body, host).await,
             false => self.open(&request, body, host),
         }
     }
@@ -333,10 +340,9 @@ impl Route for EventStreams {
         if let Some(paired) = &paired {
             known.clone_from(&paired.peer);
         }
-        let comments = paired.is_none() && !self.keep_alive.is_zero();
-        let keep_alive = comments.then(|| (self.keep_alive, runtime.clone()));
-        let sender = EventStreamSender::new(link.clone(), runtime, self.debounce, form);
-        let receiver = EventStreamReceiver::new(link, paired, host.max_frame, keep_alive);
+        let sender = EventStreamSender::new(link.clone(), runtime.clone(), self.debounce, form);
+        let receiver =
+            EventStreamReceiver::new(link, paired, host.max_frame, &runtime, self.keep_alive);
         Ok((sender, receiver, known))
     }
 

@@ -17,9 +17,13 @@ use super::link::Link;
 use crate::decoder::{EventDecoder, Item};
 use crate::frames::{event_limit, incoming};
 
+/// How long after its stream's end a link still takes a batch: a page that is closed says so by a POST, while its stream is cut.
+const LAST_BATCH: Duration = Duration::from_millis(100);
+
 /// The half of a link that receives.
 ///
-/// It gives what POSTs have brought, a batch after another, and ends when the event stream does. One batch waits while another is
+/// It gives what POSTs have brought, a batch after another, and ends 100 ms after the event stream does: what a page says last may
+/// come after that. One batch waits while another is
 /// taken apart; the next one's POST is not answered until there is room.
 ///
 /// # Cancel safety
@@ -34,6 +38,9 @@ pub struct EventStreamReceiver<S> {
 }
 
 struct Up {
+    /// Since the stream has ended: how long a last batch may yet come.
+    last: Option<Pin<Box<dyn Timer>>>,
+    runtime: Arc<dyn Runtime>,
     paired: Paired,
     decoder: EventDecoder,
     max_frame: usize,
@@ -56,16 +63,17 @@ impl<S: Socket> EventStreamReceiver<S> {
         link: Arc<Link<S>>,
         paired: Option<Paired>,
         max_frame: usize,
-        keep_alive: Option<(Duration, Arc<dyn Runtime>)>,
+        runtime: &Arc<dyn Runtime>,
+        keep_alive: Duration,
     ) -> Self {
         let up = paired.map(|paired| {
             let decoder = EventDecoder::new(event_limit(max_frame));
-            Up { paired, decoder, max_frame }
+            Up { last: None, runtime: runtime.clone(), paired, decoder, max_frame }
         });
-        let keep_alive = keep_alive.map(|(every, runtime)| {
+        let keep_alive = (up.is_none() && !keep_alive.is_zero()).then(|| {
             let mut timer = runtime.timer();
-            timer.as_mut().reset(runtime.now() + every);
-            KeepAlive { every, runtime, timer }
+            timer.as_mut().reset(runtime.now() + keep_alive);
+            KeepAlive { every: keep_alive, runtime: runtime.clone(), timer }
         });
         Self { link, up, keep_alive, begun: false }
     }
@@ -74,9 +82,12 @@ impl<S: Socket> EventStreamReceiver<S> {
         if !std::mem::replace(&mut self.begun, true) {
             self.link.lock().keep_alive(context);
         }
-        if let Some(up) = &self.up {
+        if let Some(up) = &mut self.up {
             if let Poll::Ready(batch) = up.paired.inbox.poll_take(context) {
                 return Poll::Ready(Ok(Next::Batch(batch)));
+            }
+            if let Some(last) = &mut up.last {
+                return last.as_mut().poll(context).map(|()| Ok(Next::Gone));
             }
         }
         if let Some(KeepAlive { every, runtime, timer }) = &mut self.keep_alive {
@@ -85,7 +96,17 @@ impl<S: Socket> EventStreamReceiver<S> {
                 timer.as_mut().reset(runtime.now() + *every);
             }
         }
-        self.link.lock().poll_gone(context).map_ok(|()| Next::Gone)
+        let gone = self.link.lock().poll_gone(context).map_ok(|()| Next::Gone);
+        match (&gone, &mut self.up) {
+            (Poll::Ready(Ok(_)), Some(up)) => {
+                let mut last = up.runtime.timer();
+                last.as_mut().reset(up.runtime.now() + LAST_BATCH);
+                let polled = last.as_mut().poll(context).map(|()| Ok(Next::Gone));
+                up.last = Some(last);
+                polled
+            }
+            _ => gone,
+        }
     }
 }
 

@@ -1,0 +1,183 @@
+// moorline in a browser: a session over a WebSocket, or over an EventSource with fetch. See docs/protocol.md.
+
+/** How long nothing may be heard before the link counts as lost: the server pings after 30 s, and waits 20 s more. */
+const SILENCE = 50_000;
+
+/** Each opens a link: it says `open()`, then `frame(text)`s, and at last `lost(code)` once. */
+export const transports = {
+  websocket(url, { open, frame, lost }) {
+    const socket = new WebSocket(url.replace(/^http/, "ws"), "moorline.v1.json");
+    socket.onopen = open;
+    socket.onmessage = ({ data }) => frame(data);
+    socket.onclose = ({ code }) => lost(code);
+    return { send: (text) => socket.send(text), close: (code) => socket.close(code) };
+  },
+
+  sse(url, { open, frame, lost }) {
+    let source, link, batch = 0, busy = false, over = false;
+    const waiting = [];
+    const end = (code) => {
+      if (over) return;
+      over = true;
+      source?.close();
+      lost(code);
+    };
+    const post = (headers, body) =>
+      fetch(url, {
+        method: "POST",
+        headers: { "content-type": "text/event-stream", ...headers },
+        body,
+        credentials: "omit",
+        keepalive: body.length < 60_000,
+      });
+    const start = async () => {
+      const response = await post({}, "");
+      if (!response.ok) return end(response.status === 403 ? 1008 : 1013);
+      const opened = await response.json();
+      if (over) return;
+      link = opened.link;
+      source = new EventSource(`${url}?ticket=${opened.ticket}`);
+      source.onopen = open;
+      source.onmessage = ({ data }) => frame(data);
+      source.addEventListener("close", ({ data }) => end(JSON.parse(data).code));
+      // It would come back by itself, with a ticket that is used: the session comes back instead.
+      source.onerror = () => end(1006);
+    };
+    // All that waits. A POST that fails is sent again under its number, and so is taken once.
+    const flush = async () => {
+      const body = waiting.splice(0).map((text) => `data: ${text}\n\n`).join("");
+      const headers = { "moorline-link": link, "moorline-batch": String(++batch) };
+      const response = await post(headers, body).catch(() => post(headers, body)).catch(() => {});
+      if (!response?.ok) end(1006);
+    };
+    // One POST after another.
+    const pump = async () => {
+      if (busy) return;
+      busy = true;
+      while (waiting.length > 0 && !over) await flush();
+      busy = false;
+    };
+    start().catch(() => end(1006));
+    return {
+      send: (text) => (waiting.push(text), pump()),
+      // What was sent before, a close packet say, goes up first, now or never: the page may be going.
+      close: () => (link && waiting.length > 0 ? flush() : pump()).finally(() => end(1000)),
+    };
+  },
+};
+
+/**
+ * A connection that holds: it opens, comes back when it is lost, and continues its session, so that nothing is lost or doubled
+ * either way. `on.message(packet)`, `on.status({ status, id, attempts, recovered })`, `on.unconfirmed(packet)`: what had been sent
+ * when a session ended, and may have arrived.
+ */
+export function connect(url, transport, auth, on) {
+  let link, ready = false, ended = false, session, attempt = 0, attempts = 0, silence, retry;
+  let received = 0, unnumbered = 0; // of what the server sends
+  let kept = []; // what it has not acknowledged: { packet, sent }
+  let acknowledged = 0;
+  let now; // the link of now
+
+  const put = (packet) => link.send(JSON.stringify(packet));
+  const tell = (status, more) => on.status({ status, attempts, ...more });
+  const heard = () => {
+    clearTimeout(silence);
+    silence = setTimeout(() => link.close(4999), SILENCE);
+  };
+
+  const open = () => {
+    const mine = {};
+    let close = {};
+    now = mine;
+    unnumbered = 0;
+    tell("connecting");
+    // What an old link says is nobody's business.
+    const current = (act) => (...args) => mine === now && act(...args);
+    link = transports[transport](url, {
+      open: current(() => {
+        heard();
+        const resume = session && { session: session.id, secret: session.secret, received };
+        put({ type: "hello", version: 1, attempt: ++attempt, auth, resume });
+      }),
+      frame: current((text) => {
+        heard();
+        const packet = JSON.parse(text);
+        if (packet.type === "close") close = packet;
+        else take(packet);
+      }),
+      lost: current((code) => {
+        now = undefined;
+        clearTimeout(silence);
+        ready = false;
+        code = close.code ?? code;
+        // The server wants us no more; 4999 is our own word for silence.
+        if (ended || code === 1008 || (code >= 4000 && code < 4999)) return tell("closed", { code });
+        tell("connecting", { code });
+        attempts += 1;
+        const spread = close.spread ?? Math.min(500 * 2 ** attempts, 5000);
+        retry = setTimeout(open, (close.retry_after ?? 0) + Math.random() * spread);
+      }),
+    });
+  };
+  const take = (packet) => {
+    switch (packet.type) {
+      case "ready":
+        return welcome(packet);
+      case "ping":
+        return put({ type: "pong", n: packet.n });
+      case "skip":
+      case "gap":
+        received += packet.count;
+        return put({ type: "ack", numbered: received, unnumbered });
+      case "ack":
+        kept.splice(0, (packet.numbered ?? 0) - acknowledged);
+        acknowledged = Math.max(acknowledged, packet.numbered ?? 0);
+        return;
+      case "error":
+        if (packet.code.startsWith("session_")) session = undefined;
+        return on.error?.(packet);
+      case "message":
+        if ((packet.class ?? "at_least_once") === "at_least_once") received += 1;
+        else unnumbered += 1;
+        on.message(packet);
+        if (ready) put({ type: "ack", numbered: received, unnumbered });
+    }
+  };
+
+  const welcome = ({ id, session: granted, recovery }) => {
+    const recovered = recovery?.kind === "recovered";
+    if (recovered) {
+      // The server has these; the rest goes again, before anything new.
+      kept.splice(0, recovery.received - acknowledged);
+      acknowledged = recovery.received;
+    } else {
+      received = acknowledged = 0;
+      kept.filter(({ sent }) => sent).forEach(({ packet }) => on.unconfirmed?.(packet));
+      kept = kept.filter(({ sent }) => !sent);
+    }
+    session = granted ?? (recovered ? session : undefined);
+    ready = true;
+    attempts = 0;
+    tell("open", { id, recovered });
+    if (received + unnumbered > 0) put({ type: "ack", numbered: received, unnumbered });
+    kept.forEach((entry) => (put(entry.packet), (entry.sent = true)));
+  };
+
+  open();
+  return {
+    /** Sends, now or as soon as it is open. */
+    send(message) {
+      const entry = { packet: { type: "message", ...message }, sent: ready };
+      kept.push(entry);
+      if (ready) put(entry.packet);
+    },
+    /** Ends it for good. */
+    close() {
+      ended = true;
+      clearTimeout(retry);
+      if (ready) put({ type: "close", code: 1000 });
+      if (now) link.close(1000);
+      else tell("closed", {});
+    },
+  };
+}
