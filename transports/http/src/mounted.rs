@@ -53,6 +53,17 @@ struct State {
     takers: Wakers,
 }
 
+impl State {
+    /// Waits until something is taken, or never is.
+    fn poll_taken(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.gone {
+            return Poll::Ready(io::ErrorKind::BrokenPipe.into());
+        }
+        self.takers.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
 #[derive(Default)]
 struct Wakers {
     body: Option<Waker>,
@@ -73,25 +84,22 @@ fn wake(waker: Option<Waker>) {
 }
 
 impl Pipe {
-    /// Waits until there is that much room.
-    fn poll_room(&self, room: usize, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Waits until everything is taken.
+    fn poll_flush(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.0);
-        if state.gone {
-            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
-        }
-        if state.waiting.len() + room <= ROOM {
+        // Whoever has taken it all may be gone.
+        if state.waiting.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        state.takers.writer = Some(context.waker().clone());
-        Poll::Pending
+        state.poll_taken(context).map(Err)
     }
 
     fn poll_write(&self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.poll_room(1, context)?.is_pending() {
-            return Poll::Pending;
-        }
         let mut state = lock(&self.0);
         let room = ROOM.saturating_sub(state.waiting.len()).min(bytes.len());
+        if state.gone || room == 0 {
+            return state.poll_taken(context).map(Err);
+        }
         state.waiting.extend_from_slice(&bytes[..room]);
         let body = state.takers.body.take();
         drop(state);
@@ -153,7 +161,7 @@ impl AsyncWrite for Mounted {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Upgraded(upgraded) => Pin::new(upgraded).poll_flush(context),
-            Kind::Body(pipe) => pipe.poll_room(ROOM, context),
+            Kind::Body(pipe) => pipe.poll_flush(context),
         }
     }
 
@@ -182,7 +190,6 @@ impl Drop for PipeEnd {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
         state.gone = true;
-        state.waiting = BytesMut::new();
         let Wakers { writer, reader, .. } = std::mem::take(&mut state.takers);
         drop(state);
         wake(writer);

@@ -161,6 +161,14 @@ impl EventDecoder {
                 self.chunk.advance(1);
                 continue;
             }
+            if self.first && self.line.is_empty() {
+                // Usually there is no mark, or it lies in one piece.
+                self.first = self.chunk.len() < MARK.len() && MARK.starts_with(&self.chunk);
+                if self.chunk.starts_with(MARK) {
+                    self.chunk.advance(MARK.len());
+                    continue;
+                }
+            }
             let Some(end) = memchr2(b'\n', b'\r', &self.chunk) else {
                 self.keep()?;
                 return Ok(None);
@@ -195,7 +203,8 @@ impl EventDecoder {
     /// The line that ends there.
     fn line(&mut self, end: usize) -> Result<Option<Item>, TransportError> {
         let whole = self.line.is_empty() && !self.first;
-        let line = if std::mem::take(&mut self.comment) {
+        let comment = std::mem::take(&mut self.comment) || (whole && self.chunk[0] == b':');
+        let line = if comment {
             Bytes::from_static(b":")
         } else if whole {
             // Most lines: an event's end, or its data.
