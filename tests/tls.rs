@@ -4,6 +4,7 @@
     feature = "http-server",
     feature = "rustls",
     feature = "smol",
+    feature = "sse",
     feature = "tokio",
     feature = "websocket"
 ))]
@@ -17,8 +18,8 @@ mod proxies;
 use std::time::Duration;
 
 use moorline::{
-    AsyncStd, Client, ConnectError, Connection, HttpDoor, Proxy, Server, Smol, TlsClient,
-    TlsServer, Tokio, WebSocket, WebSocketAcceptor,
+    AsyncStd, BoxTransport, Client, ConnectError, Connection, EventStreams, HttpAcceptor, HttpDoor,
+    Proxy, Server, Smol, Sse, TlsClient, TlsServer, Tokio, WebSocket, WebSockets,
 };
 use moorline_core::Net;
 
@@ -57,15 +58,67 @@ on_every_runtime![
     r50_a_proxy_refuses_wrong_credentials,
 ];
 
-/// A server that echoes, at `wss://`; its address.
+/// How to get there: a WebSocket, and server-sent events.
+#[derive(Clone, Default)]
+struct Way {
+    tls: Option<TlsClient>,
+    proxy: Option<Proxy>,
+}
+
+impl Way {
+    fn trusting(authority: &Authority) -> Self {
+        let tls = TlsClient::own_roots(&authority.certificate).unwrap();
+        Self { tls: Some(tls), proxy: None }
+    }
+
+    /// By either transport to a place, such as `host:port/path`; with TLS if any is given, or `secure`.
+    fn transports<R: Net + Clone>(
+        &self,
+        runtime: &R,
+        place: &str,
+        secure: bool,
+    ) -> [BoxTransport; 2] {
+        let s = if secure { "s" } else { "" };
+        let mut websocket = WebSocket::new(format!("ws{s}://{place}"), runtime.clone()).unwrap();
+        let mut sse = Sse::new(format!("http{s}://{place}"), runtime.clone()).unwrap();
+        if let Some(tls) = &self.tls {
+            (websocket, sse) = (websocket.tls(tls.clone()), sse.tls(tls.clone()));
+        }
+        if let Some(proxy) = &self.proxy {
+            (websocket, sse) = (websocket.proxy(proxy.clone()), sse.proxy(proxy.clone()));
+        }
+        [BoxTransport::new(websocket), BoxTransport::new(sse)]
+    }
+
+    /// Messages go there and back by either.
+    async fn goes<R: Net + Clone>(&self, runtime: &R, place: &str, secure: bool) {
+        for transport in self.transports(runtime, place, secure) {
+            echoes(&connect(runtime, transport).await.unwrap()).await;
+        }
+    }
+
+    /// What a client says that is let in by neither.
+    async fn refusals<R: Net + Clone>(
+        &self,
+        runtime: &R,
+        place: &str,
+        secure: bool,
+    ) -> [String; 2] {
+        let [websocket, sse] = self.transports(runtime, place, secure);
+        let said = async |transport| connect(runtime, transport).await.unwrap_err().to_string();
+        [said(websocket).await, said(sse).await]
+    }
+}
+
+/// A server that echoes, with TLS; its address.
 async fn serve<R: Net + Clone>(runtime: &R, tls: TlsServer) -> (Server, String) {
     let door = HttpDoor::new("127.0.0.1:0", runtime.clone()).unwrap().tls(tls);
     serve_at(runtime, door).await
 }
 
 async fn serve_at<R: Net + Clone>(runtime: &R, door: HttpDoor<R>) -> (Server, String) {
-    let server =
-        Server::builder().acceptor(WebSocketAcceptor::at(door)).runtime(runtime.clone()).build();
+    let acceptor = HttpAcceptor::of(door, (WebSockets::new(), EventStreams::new()));
+    let server = Server::builder().acceptor(acceptor).runtime(runtime.clone()).build();
     server.on_connect(async |connection| {
         while let Some(message) = connection.next_message().await {
             connection.send(message).await?;
@@ -83,7 +136,7 @@ fn server_of(signed: &Signed) -> TlsServer {
 
 async fn connect<R: Net + Clone>(
     runtime: &R,
-    transport: WebSocket<R>,
+    transport: BoxTransport,
 ) -> Result<Connection, ConnectError> {
     let client = Client::builder()
         .transport(transport)
@@ -102,47 +155,40 @@ async fn echoes(connection: &Connection) {
     connection.close();
 }
 
-/// What a client says that trusts this authority, and is let in nowhere.
-async fn refusal<R: Net + Clone>(runtime: &R, url: String, authority: &Authority) -> String {
-    let tls = TlsClient::own_roots(&authority.certificate).unwrap();
-    let transport = WebSocket::new(url, runtime.clone()).unwrap().tls(tls);
-    connect(runtime, transport).await.unwrap_err().to_string()
-}
-
 async fn r50_a_message_goes_there_and_back_over_tls<R: Net + Clone>(runtime: R) {
     let authority = Authority::new();
     let (server, address) = serve(&runtime, server_of(&authority.sign("127.0.0.1"))).await;
-    let tls = TlsClient::own_roots(&authority.certificate).unwrap();
-    let transport = WebSocket::new(format!("wss://{address}/"), runtime.clone()).unwrap().tls(tls);
-    echoes(&connect(&runtime, transport).await.unwrap()).await;
+    Way::trusting(&authority).goes(&runtime, &address, true).await;
     server.stop().await.unwrap();
 }
 
 async fn r50_another_hosts_certificate_is_refused<R: Net + Clone>(runtime: R) {
     let authority = Authority::new();
     let (server, address) = serve(&runtime, server_of(&authority.sign("elsewhere.example"))).await;
-    let said = refusal(&runtime, format!("wss://{address}/"), &authority).await;
-    assert!(said.contains("not trusted") && said.contains("127.0.0.1"), "{said}");
+    for said in Way::trusting(&authority).refusals(&runtime, &address, true).await {
+        assert!(said.contains("not trusted") && said.contains("127.0.0.1"), "{said}");
+    }
     server.stop().await.unwrap();
 }
 
 async fn r50_an_expired_certificate_is_refused<R: Net + Clone>(runtime: R) {
     let authority = Authority::new();
     let (server, address) = serve(&runtime, server_of(&authority.sign_expired("127.0.0.1"))).await;
-    let said = refusal(&runtime, format!("wss://{address}/"), &authority).await;
-    assert!(said.contains("not trusted") && said.contains("expired"), "{said}");
+    for said in Way::trusting(&authority).refusals(&runtime, &address, true).await {
+        assert!(said.contains("not trusted") && said.contains("expired"), "{said}");
+    }
     server.stop().await.unwrap();
 }
 
 async fn r50_an_unknown_authority_is_refused<R: Net + Clone>(runtime: R) {
     let (authority, other) = (Authority::new(), Authority::new());
     let (server, address) = serve(&runtime, server_of(&authority.sign("127.0.0.1"))).await;
-    let said = refusal(&runtime, format!("wss://{address}/"), &other).await;
-    assert!(said.contains("not trusted"), "{said}");
-    // And so it is by default, whose roots are those of browsers: an error, no panic.
-    let transport = WebSocket::new(format!("wss://{address}/"), runtime.clone()).unwrap();
-    let said = connect(&runtime, transport).await.unwrap_err().to_string();
-    assert!(said.contains("not trusted"), "{said}");
+    // Also by default, whose roots are those of browsers: an error, no panic.
+    for way in [Way::trusting(&other), Way::default()] {
+        for said in way.refusals(&runtime, &address, true).await {
+            assert!(said.contains("not trusted"), "{said}");
+        }
+    }
     server.stop().await.unwrap();
 }
 
@@ -150,28 +196,22 @@ async fn r50_a_client_shows_its_certificate<R: Net + Clone>(runtime: R) {
     let authority = Authority::new();
     let tls = TlsServer::from_config(authority.demanding(&authority.sign("127.0.0.1")));
     let (server, address) = serve(&runtime, tls).await;
-    let url = format!("wss://{address}/");
     let known = authority.sign("ali.example");
-    let tls = TlsClient::own_roots(&authority.certificate)
-        .unwrap()
-        .certificate(&known.certificate, &known.key)
-        .unwrap();
-    let transport = WebSocket::new(&url, runtime.clone()).unwrap().tls(tls);
-    echoes(&connect(&runtime, transport).await.unwrap()).await;
+    let mut way = Way::trusting(&authority);
+    way.tls = way.tls.map(|tls| tls.certificate(&known.certificate, &known.key).unwrap());
+    way.goes(&runtime, &address, true).await;
     // Without one it is told so by the first thing that it reads.
-    let said = refusal(&runtime, url, &authority).await;
-    assert!(said.contains("CertificateRequired"), "{said}");
+    for said in Way::trusting(&authority).refusals(&runtime, &address, true).await {
+        assert!(said.contains("CertificateRequired"), "{said}");
+    }
     server.stop().await.unwrap();
 }
 
 async fn r50_a_client_without_tls_gets_nowhere_and_harms_nobody<R: Net + Clone>(runtime: R) {
     let authority = Authority::new();
     let (server, address) = serve(&runtime, server_of(&authority.sign("127.0.0.1"))).await;
-    let plain = WebSocket::new(format!("ws://{address}/"), runtime.clone()).unwrap();
-    assert!(connect(&runtime, plain).await.is_err());
-    let tls = TlsClient::own_roots(&authority.certificate).unwrap();
-    let transport = WebSocket::new(format!("wss://{address}/"), runtime.clone()).unwrap().tls(tls);
-    echoes(&connect(&runtime, transport).await.unwrap()).await;
+    Way::default().refusals(&runtime, &address, false).await;
+    Way::trusting(&authority).goes(&runtime, &address, true).await;
     server.stop().await.unwrap();
 }
 
@@ -191,37 +231,35 @@ async fn r50_a_socks_proxy_is_gone_through<R: Net + Clone>(runtime: R) {
 }
 
 /// Plain and with TLS, to a name that only the proxy knows.
-async fn go_through<R: Net + Clone>(runtime: R, way: Proxy, proxy: &impl Behind) {
+async fn go_through<R: Net + Clone>(runtime: R, proxy: Proxy, behind: &impl Behind) {
     let authority = Authority::new();
     let door = HttpDoor::new("127.0.0.1:0", runtime.clone()).unwrap();
     let (server, address) = serve_at(&runtime, door).await;
-    proxy.knows("shop.internal", &address);
-    let transport = WebSocket::new("ws://shop.internal/a", runtime.clone()).unwrap();
-    echoes(&connect(&runtime, transport.proxy(way.clone())).await.unwrap()).await;
+    behind.knows("shop.internal", &address);
+    let way = Way { proxy: Some(proxy), ..Way::trusting(&authority) };
+    way.goes(&runtime, "shop.internal/a", false).await;
     server.stop().await.unwrap();
 
     let (server, address) = serve(&runtime, server_of(&authority.sign("shop.internal"))).await;
-    proxy.knows("shop.internal", &address);
-    let tls = TlsClient::own_roots(&authority.certificate).unwrap();
-    let transport = WebSocket::new("wss://shop.internal/a", runtime.clone()).unwrap();
-    let transport = transport.proxy(way.clone()).tls(tls);
-    echoes(&connect(&runtime, transport).await.unwrap()).await;
+    behind.knows("shop.internal", &address);
+    way.goes(&runtime, "shop.internal/a", true).await;
     server.stop().await.unwrap();
 
-    let unknown = WebSocket::new("ws://nobody.internal/", runtime.clone()).unwrap().proxy(way);
-    let said = connect(&runtime, unknown).await.unwrap_err().to_string();
-    assert!(said.contains("the proxy"), "{said}");
+    for said in way.refusals(&runtime, "nobody.internal/", false).await {
+        assert!(said.contains("the proxy"), "{said}");
+    }
 }
 
 async fn r50_a_proxy_refuses_wrong_credentials<R: Net + Clone>(runtime: R) {
     let http = HttpProxy::start(Some(("ali", "sesame")));
     let socks = SocksProxy::start(Some(("ali", "sesame")));
     for way in [format!("http://{}", http.address), format!("socks5://{}", socks.address)] {
-        let way = Proxy::new(&way).unwrap();
-        for way in [way.clone().credentials("ali", "simsim").unwrap(), way] {
-            let transport = WebSocket::new("ws://shop.internal/", runtime.clone()).unwrap();
-            let said = connect(&runtime, transport.proxy(way)).await.unwrap_err().to_string();
-            assert!(said.contains("credentials") && !said.contains("simsim"), "{said}");
+        let proxy = Proxy::new(&way).unwrap();
+        for proxy in [proxy.clone().credentials("ali", "simsim").unwrap(), proxy] {
+            let way = Way { proxy: Some(proxy), tls: None };
+            for said in way.refusals(&runtime, "shop.internal/", false).await {
+                assert!(said.contains("credentials") && !said.contains("simsim"), "{said}");
+            }
         }
     }
 }

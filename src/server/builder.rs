@@ -92,9 +92,17 @@ pub struct ServerSettings<A: Acceptor> {
     ))]
     close_timeout: Duration,
     #[builder(default = DRAIN_TIMEOUT, setter(
-        doc = "How long a stop waits for the connections to close. Default: 10 s."
+        doc = "How long a stop waits for the connections to close, after the last one was told to. Default: 10 s."
     ))]
     drain_timeout: Duration,
+    #[builder(
+        default,
+        setter(
+            doc = "Over what time a stop tells its connections to close, one after another, so that their clients need not be \
+               let in elsewhere all at once. Default: 0, all at once."
+        )
+    )]
+    drain_over: Duration,
     #[builder(default = Backoff::SPREAD, setter(
         doc = "Over what time a stop spreads the clients' return. Default: 5 s."
     ))]
@@ -161,6 +169,7 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
             // Each acceptor takes up a place while it waits.
             handshakes: settings.handshakes.max(1 + settings.more.0.len()),
             drain_timeout: settings.drain_timeout,
+            drain_over: settings.drain_over,
             spread: settings.spread,
         };
         let mut doors: Vec<Box<dyn Door>> = vec![Box::new(settings.acceptor)];

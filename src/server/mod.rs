@@ -96,6 +96,7 @@ type Ids = Arc<dyn Fn(&Arc<dyn Runtime>) -> ConnectionId + Send + Sync>;
 struct Limits {
     handshakes: usize,
     drain_timeout: Duration,
+    drain_over: Duration,
     spread: Duration,
 }
 
@@ -139,8 +140,10 @@ impl Server {
     }
 
     /// Stops: refuses new links, closes every client with 1012 (it comes back by itself, after a time of
-    /// its own within the [`spread`](ServerSettings)), waits for them up to the
-    /// [`drain_timeout`](ServerSettings), cuts the rest, and resolves (R33).
+    /// its own within the [`spread`](ServerSettings)), all at once or one after another
+    /// ([`drain_over`](ServerSettings)), waits for them up to the [`drain_timeout`](ServerSettings), cuts the rest,
+    /// and says how many those were (R33). Upgraded sockets and event streams inside another HTTP server end
+    /// likewise.
     ///
     /// # Errors
     ///
@@ -148,7 +151,7 @@ impl Server {
     ///
     /// # Cancel safety
     ///
-    /// Dropped half way, the closing goes on; nobody waits for it.
+    /// Dropped half way, what is left is closed at once; nobody waits for it.
     pub async fn stop(&self) -> Result<Stopped, StopError> {
         run::stop(&self.core).await
     }

@@ -227,7 +227,7 @@ pub(super) async fn stop(core: &Arc<Core>) -> Result<Stopped, StopError> {
         wakers.into_iter().for_each(Waker::wake);
     }
     let _idle_at_the_end = Idle(core);
-    let connections = close_all(core);
+    let connections = close_over(core, core.settings.drain_over).await;
     let gone = {
         let gone = pin!(async {
             // The next run needs the door.
@@ -258,13 +258,43 @@ impl Drop for Idle<'_> {
 /// Tells every client to come back, each at its own time; how many there were.
 fn close_all(core: &Core) -> usize {
     let links = core.registry.links();
-    for shared in &links {
+    Closing { core, links: links.into_iter() }.links.len()
+}
+
+/// The same one after another, over that time.
+async fn close_over(core: &Arc<Core>, time: Duration) -> usize {
+    let links = core.registry.links();
+    let count = links.len();
+    let mut closing = Closing { core, links: links.into_iter() };
+    let pause = time / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+    while !time.is_zero() && closing.next() && closing.links.len() > 0 {
+        sleep(&core.runtime, pause).await;
+    }
+    count
+}
+
+/// Links to be closed. Dropped, it closes those that are left.
+struct Closing<'a> {
+    core: &'a Core,
+    links: std::vec::IntoIter<Arc<Shared>>,
+}
+
+impl Closing<'_> {
+    /// Closes the next one, if there is one.
+    fn next(&mut self) -> bool {
+        let Some(shared) = self.links.next() else { return false };
         let mut close = Close::new(close_code::RESTART, "the server stops");
         close.retry_after = Some(Duration::ZERO);
-        close.spread = Some(core.settings.spread);
-        command(shared, Command::Disconnect(Box::new(close)));
+        close.spread = Some(self.core.settings.spread);
+        command(&shared, Command::Disconnect(Box::new(close)));
+        true
     }
-    links.len()
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        while self.next() {}
+    }
 }
 
 pub(super) fn command(shared: &Shared, command: Command) {

@@ -1,9 +1,10 @@
 //! What a stop does to the connections (R33).
 
+use futures_util::future::{Either, select};
 use moorline::Status;
 
 use crate::closing::ends;
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_WHILE, Journal, MS, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r33_a_stop_closes_every_client_with_1012_and_counts_them,
@@ -16,6 +17,8 @@ behaviours![
 in_virtual_time![
     r33_a_stuck_client_is_cut_at_the_deadline_and_counted,
     r33_clients_come_back_spread_over_the_time_that_the_server_asked_for,
+    r33_a_drain_closes_one_after_another_refuses_new_ones_and_cuts_who_is_late,
+    r33_a_drain_that_is_dropped_closes_the_rest_at_once,
 ];
 
 async fn r33_a_stop_closes_every_client_with_1012_and_counts_them(stage: Stage) {
@@ -85,6 +88,47 @@ async fn r33_a_stuck_client_is_cut_at_the_deadline_and_counted(stage: Virtual) {
     assert_eq!(server.count(), 0, "it is out of the registry");
     stage.heal();
     stage.until("the client has noticed", || !connection.is_connected()).await;
+}
+
+async fn r33_a_drain_closes_one_after_another_refuses_new_ones_and_cuts_who_is_late(
+    stage: Virtual,
+) {
+    let plan = stage.server().drain_over(10 * SECOND).drain_timeout(3 * SECOND);
+    let server = plan.run().await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(stage.client().connect().await);
+    }
+    let open = || clients.iter().filter(|client| client.is_connected()).count();
+    let begun = stage.now();
+    let mut stop = Box::pin(server.stop());
+    for second in 0..9 {
+        let then = begun + (second * SECOND + 500 * MS);
+        let until = Box::pin(stage.sim.sleep_until(then));
+        assert!(matches!(select(&mut stop, until).await, Either::Right(_)), "it has stopped");
+        assert_eq!(open(), 9 - second as usize, "after {second} s and a half");
+        let late = stage.client().retry_first(false).build().connect().await;
+        assert!(late.is_err(), "a new one came in");
+    }
+    // The last one hears nothing any more.
+    stage.partition();
+    let stopped = stage.within("it stops", stop).await.unwrap();
+    assert_eq!((stopped.connections, stopped.cut), (10, 1));
+    assert_eq!(stage.since(begun), 12 * SECOND);
+    stage.heal();
+}
+
+async fn r33_a_drain_that_is_dropped_closes_the_rest_at_once(stage: Virtual) {
+    let server = stage.server().drain_over(10 * SECOND).run().await;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(stage.client().connect().await);
+    }
+    let mut stop = Box::pin(server.stop());
+    assert!(stage.waits(&mut stop).await);
+    drop(stop);
+    stage.sleep(SECOND).await;
+    assert!(clients.iter().all(|client| !client.is_connected()));
 }
 
 async fn r33_clients_come_back_spread_over_the_time_that_the_server_asked_for(stage: Virtual) {

@@ -177,6 +177,7 @@ pub(crate) struct ServerPlan {
     handshake_timeout: Duration,
     close_timeout: Duration,
     drain_timeout: Duration,
+    drain_over: Duration,
     spread: Duration,
     window: usize,
     queue: usize,
@@ -200,6 +201,7 @@ impl ServerPlan {
             handshake_timeout: Config::HANDSHAKE_TIMEOUT,
             close_timeout: Config::CLOSE_TIMEOUT,
             drain_timeout: 10 * SECOND,
+            drain_over: Duration::ZERO,
             spread: Backoff::SPREAD,
             window: Config::WINDOW,
             queue: Config::QUEUE,
@@ -219,6 +221,7 @@ impl ServerPlan {
         handshake_timeout: Duration,
         close_timeout: Duration,
         drain_timeout: Duration,
+        drain_over: Duration,
         spread: Duration,
         window: usize,
         queue: usize,
@@ -263,6 +266,7 @@ impl ServerPlan {
             .handshake_timeout(time(self.handshake_timeout))
             .close_timeout(time(self.close_timeout))
             .drain_timeout(time(self.drain_timeout))
+            .drain_over(time(self.drain_over))
             .spread(time(self.spread))
             .window(self.window)
             .queue(self.queue)

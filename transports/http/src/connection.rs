@@ -14,9 +14,9 @@ use http::{Request, Response, StatusCode};
 use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::Service;
-use moorline_core::{BoxFuture, TransportError, TransportErrorKind};
+use moorline_core::{BoxFuture, TransportError};
 
-use crate::io::Io;
+use crate::io::{Io, failure};
 use crate::requests::{Requests, last, share};
 use crate::route::{Answer, Arrived, Route, Socket};
 use crate::settings::MAX_HEADERS;
@@ -243,15 +243,4 @@ fn head(response: &Response<()>) -> Bytes {
     }
     head.put_slice(b"\r\n");
     head.freeze()
-}
-
-fn failure(error: hyper::Error) -> TransportError {
-    let kind = if error.is_parse_too_large() {
-        TransportErrorKind::TooLarge
-    } else if error.is_parse() {
-        TransportErrorKind::Protocol
-    } else {
-        TransportErrorKind::Broken
-    };
-    TransportError::new(kind, error.to_string()).with_source(error)
 }

@@ -39,7 +39,7 @@ pub use acceptor::{HttpAcceptor, HttpPending};
 pub use door::HttpDoor;
 pub use either::Either;
 pub use http;
-pub use io::Io;
+pub use io::{Io, failure};
 pub use mount::{HttpService, Mount, MountedAcceptor, MountedPending};
 pub use mounted::{Mounted, MountedBody};
 pub use route::{Answer, Arrived, Halves, Host, Reply, Route, Socket, peer, refusal};

@@ -1,4 +1,5 @@
 //! Links as they live: what goes together, what is said to be alive, what a broken connection costs, what a proxy does.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
 
 mod support;
 

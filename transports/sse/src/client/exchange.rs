@@ -11,8 +11,8 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use moorline_core::{TransportError, TransportErrorKind};
-use moorline_http::{Io, Socket};
+use moorline_core::TransportError;
+use moorline_http::{Io, Socket, failure};
 use moorline_socket::answered;
 
 /// The largest head of a response in bytes.
@@ -33,7 +33,7 @@ impl<S: Socket> Exchange<S> {
     pub(crate) async fn new(stream: S) -> Result<Self, TransportError> {
         let mut builder = http1::Builder::new();
         let (requests, connection) =
-            builder.max_header_size(MAX_HEAD).handshake(Io(stream)).await.map_err(broken)?;
+            builder.max_header_size(MAX_HEAD).handshake(Io(stream)).await.map_err(failure)?;
         Ok(Self { requests, connection: Some(connection) })
     }
 
@@ -49,7 +49,7 @@ impl<S: Socket> Exchange<S> {
             response.poll_unpin(context)
         })
         .await
-        .map_err(broken)
+        .map_err(failure)
     }
 
     /// Sends a request, and reads its whole answer.
@@ -79,7 +79,7 @@ impl<S: Socket> Exchange<S> {
             return Poll::Ready(match Pin::new(&mut *body).poll_frame(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(None) => None,
-                Poll::Ready(Some(Err(error))) => Some(Err(broken(error))),
+                Poll::Ready(Some(Err(error))) => Some(Err(failure(error))),
                 // What are not data are trailers, and say nothing here.
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => Some(Ok(data)),
@@ -95,17 +95,6 @@ fn drive<S: Socket>(connection: &mut Connection<S>, context: &mut Context<'_>) {
         // Its error comes out of the response or its body, too: of what waits to be sent only when it is dropped.
         *connection = None;
     }
-}
-
-fn broken(error: hyper::Error) -> TransportError {
-    let kind = if error.is_parse_too_large() {
-        TransportErrorKind::TooLarge
-    } else if error.is_parse() {
-        TransportErrorKind::Protocol
-    } else {
-        TransportErrorKind::Broken
-    };
-    TransportError::new(kind, error.to_string()).with_source(error)
 }
 
 /// A response that is none of those hoped for, as an error.
