@@ -7,15 +7,18 @@ pub(crate) const USAGE: &str = "\
 usage: cargo xtask bench <what>
 
   memory      without a network: the memory transport, the full stack on it, simulated time
-  websocket   echo over real WebSockets beside tokio-tungstenite and fastwebsockets; needs two cores and `taskset`";
+  websocket   echo over real WebSockets beside tokio-tungstenite and fastwebsockets; needs two cores and `taskset`
+  sse         messages down and up by server-sent events beside WebSockets, and the decoder; needs the same";
 
 pub(crate) fn run(what: &[&str]) -> Result<(), String> {
     match what {
         ["memory"] => cargo::run(&["bench", "--all-features", "--bench", "memory"], &[]),
         ["websocket", arguments @ ..] => {
-            let mut all = vec!["run", "--release", "--package", "moorline-bench-websocket", "--"];
-            all.extend(arguments);
-            cargo::run(&all, &[])
+            let all = [&["run", "--release", "--package", "moorline-bench-http", "--"], arguments];
+            cargo::run(&all.concat(), &[])
+        }
+        ["sse"] => {
+            cargo::run(&["run", "--release", "--package", "moorline-bench-http", "--", "sse"], &[])
         }
         _ => Err(USAGE.to_owned()),
     }

@@ -44,6 +44,7 @@ pub struct EventDecoder {
     name: Bytes,
     data: Data,
     id: Bytes,
+    new_id: bool,
     last_id: Bytes,
 }
 
@@ -120,6 +121,7 @@ impl EventDecoder {
             name: Bytes::new(),
             data: Data::None,
             id: Bytes::new(),
+            new_id: false,
             last_id: Bytes::new(),
         }
     }
@@ -204,10 +206,22 @@ impl EventDecoder {
     fn line(&mut self, end: usize) -> Result<Option<Item>, TransportError> {
         let whole = self.line.is_empty() && !self.first;
         let comment = std::mem::take(&mut self.comment) || (whole && self.chunk[0] == b':');
+        // Most lines: an event's end, or its data.
+        if whole && end == 0 && !comment {
+            self.skip(end);
+            return Ok(self.dispatch());
+        }
+        if whole && !comment && self.chunk.starts_with(b"data:") {
+            self.check(end)?;
+            let value = b"data:".len();
+            let space = usize::from(end > value && self.chunk[value] == b' ');
+            self.data.push(self.chunk.slice(value + space..end));
+            self.skip(end);
+            return Ok(None);
+        }
         let line = if comment {
             Bytes::from_static(b":")
         } else if whole {
-            // Most lines: an event's end, or its data.
             self.check(end)?;
             self.chunk.slice(..end)
         } else {
@@ -219,9 +233,14 @@ impl EventDecoder {
             }
             line
         };
+        self.skip(end);
+        Ok(self.field(&line))
+    }
+
+    /// Goes on behind the line that ends there.
+    fn skip(&mut self, end: usize) {
         self.after_return = self.chunk[end] == b'\r';
         self.chunk.advance(end + 1);
-        Ok(self.field(&line))
     }
 
     fn field(&mut self, line: &Bytes) -> Option<Item> {
@@ -242,6 +261,7 @@ impl EventDecoder {
             b"id" if memchr(0, &line[value..]).is_none() => {
                 // Kept for long, and so apart from what it was read with.
                 self.id = Bytes::copy_from_slice(&line[value..]);
+                self.new_id = true;
             }
             b"retry" => return retry(&line[value..]),
             _ => {}
@@ -250,7 +270,8 @@ impl EventDecoder {
     }
 
     fn dispatch(&mut self) -> Option<Item> {
-        if self.last_id != self.id {
+        if self.new_id {
+            self.new_id = false;
             self.last_id.clone_from(&self.id);
         }
         let name = std::mem::take(&mut self.name);

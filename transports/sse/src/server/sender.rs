@@ -16,10 +16,13 @@ use crate::whole;
 /// How much is held back until a flush, at most.
 const BATCH: usize = 64 * 1024;
 
+/// What waits to go together: beyond it there is a packet's worth, and no reason to wait.
+const PACKET: usize = 1400;
+
 /// The half of a link that sends.
 ///
 /// Frames are held back until a [`flush`](Sender::flush), up to 64 KiB; beyond it they are written at once, and a send waits while
-/// the socket takes no more. A flush writes at once too, unless the last one was less than the
+/// the socket takes no more. A flush writes at once too, unless there are less than 1,400 bytes and the last one was less than the
 /// [debounce](crate::EventStreams::debounce) ago: then what comes meanwhile goes with it.
 ///
 /// # Cancel safety
@@ -91,7 +94,7 @@ impl<S: Socket> Sender for EventStreamSender<S> {
     }
 
     async fn flush(&mut self) -> Result<(), TransportError> {
-        if self.link.lock().outbox.len() < BATCH {
+        if self.link.lock().outbox.len() < PACKET {
             self.wait().await;
         }
         self.write().await

@@ -15,11 +15,16 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on the first core.
     pub(crate) fn start(kind: Kind) -> Self {
+        Self::start_as("serve", kind.name())
+    }
+
+    /// Starts this program with these arguments as one.
+    pub(crate) fn start_as(command: &str, name: &str) -> Self {
         let program = std::env::current_exe().unwrap();
         let mut child = Command::new("taskset")
             .args(["-c", "0"])
             .arg(program)
-            .args(["serve", kind.name()])
+            .args([command, name])
             .stdout(Stdio::piped())
             .spawn()
             .expect("the benchmark needs `taskset` (package util-linux)");

@@ -13,6 +13,7 @@
 
 mod child;
 mod client;
+mod events;
 mod idle;
 mod load;
 mod servers;
@@ -36,6 +37,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", kind] => servers::serve(Kind::named(kind).expect("a kind of server")),
+        ["serve-events", by] => events::serve(by),
+        ["sse"] => events::compare(),
         [] => compare(&Kind::ALL, 15),
         ["quick"] => compare(&Kind::ALL, 1),
         ["only", ..] => {
@@ -51,7 +54,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: [quick | only KIND… | one KIND COLUMN]; kinds: {}",
+                "usage: [sse | quick | only KIND… | one KIND COLUMN]; kinds: {}",
                 Kind::ALL.map(Kind::name).join(" ")
             );
             ExitCode::from(2)
