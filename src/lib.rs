@@ -57,6 +57,7 @@
 //! | `smol`, `async-std` | no | `Smol`, `AsyncStd`: those runtimes; the latter is discontinued |
 //! | `websocket` | yes | `WebSocket`: RFC 6455 over TCP, for clients; with `tokio` also `Client::websocket` |
 //! | `sse` | yes | `Sse`: server-sent events with POST upstream, for clients; with `tokio` also `Client::sse` |
+//! | `reqwest-eventsource` | no | `ReqwestEvents`: event sources of that crate as a transport, on tokio |
 //! | `http-server` | yes | with `websocket`, `sse`: `HttpAcceptor` and its door, `Mount`; with `tokio` also `Server::bind` |
 //! | `rustls` | no | with `websocket`, `sse`: TLS, `wss://`, `https://`, `TlsClient`, `TlsServer` |
 //! | `sim` | no | `Sim`: the simulated runtime with virtual time, for tests |
@@ -113,6 +114,8 @@ pub use moorline_smol::Smol;
 pub use moorline_socket::Proxy;
 #[cfg(all(feature = "rustls", any(feature = "sse", feature = "websocket")))]
 pub use moorline_socket::{TlsClient, TlsServer};
+#[cfg(feature = "reqwest-eventsource")]
+pub use moorline_sse::ReqwestEvents;
 #[cfg(feature = "sse")]
 pub use moorline_sse::Sse;
 #[cfg(all(feature = "sse", feature = "http-server"))]

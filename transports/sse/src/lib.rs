@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`Sse`] | the client's side, a [`Transport`](moorline_core::Transport): of moorline's servers, or ([`Sse::raw`]) a reader of any endpoint |
 //! | [`EventStreams`] | the server's side, at one address by itself ([`SseAcceptor`]) or with WebSockets |
+//! | `ReqwestEvents` (feature `reqwest-eventsource`) | event sources of that crate as a transport |
 //! | [`EventDecoder`] | an event stream taken apart, without I/O |
 //!
 //! What is spoken is in `docs/protocol.md`: frames as events, batches of them as POSTs.
@@ -42,6 +43,8 @@
 //! # }
 //! ```
 
+#[cfg(feature = "reqwest-eventsource")]
+mod adapter;
 mod client;
 mod decoder;
 mod frames;
@@ -49,6 +52,8 @@ mod names;
 mod server;
 mod whole;
 
+#[cfg(feature = "reqwest-eventsource")]
+pub use adapter::{ReadOnly, ReqwestEvents, ReqwestReceiver};
 pub use client::{Sse, SseReceiver, SseSender};
 pub use decoder::{Event, EventDecoder, Item};
 pub use moorline_http::{HttpAcceptor, HttpDoor};

@@ -47,11 +47,13 @@ impl<N: Net> SseSender<N> {
         if self.closed {
             return Err(TransportError::closed());
         }
-        self.up.as_mut().ok_or_else(|| {
-            let message = "nothing can be sent to an endpoint that is only read";
-            TransportError::new(TransportErrorKind::Configuration, message)
-        })
+        self.up.as_mut().ok_or_else(only_read)
     }
+}
+
+pub(crate) fn only_read() -> TransportError {
+    let message = "nothing can be sent to an endpoint that is only read";
+    TransportError::new(TransportErrorKind::Configuration, message)
 }
 
 impl<N: Net> Up<N> {
