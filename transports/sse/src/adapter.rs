@@ -15,9 +15,8 @@ use moorline_socket::answered;
 use reqwest_eventsource::retry::Never;
 use reqwest_eventsource::{Error, EventSource};
 
-use crate::client::only_read;
 use crate::decoder::Event;
-use crate::whole;
+use crate::whole::{self, only_read};
 
 /// Reads by event sources of `reqwest_eventsource`, for the codec `Raw`: one for each connect, on a tokio runtime. Their own retries
 /// are switched off, since the connection has its own; a panic of theirs is an error of the link's.

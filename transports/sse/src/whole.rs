@@ -1,7 +1,7 @@
 //! Events of an application's own, in raw: as their data, or whole.
 
 use bytes::{Bytes, BytesMut};
-use moorline_core::{Frame, TransportError};
+use moorline_core::{Frame, TransportError, TransportErrorKind};
 use serde::{Deserialize, Serialize};
 
 use crate::decoder::Event;
@@ -34,6 +34,12 @@ pub(crate) fn frame(event: Event, id: &Bytes, whole: bool) -> Frame {
 /// As the standard decodes it: what is not UTF-8 is replaced.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// An endpoint of somebody else's takes nothing.
+pub(crate) fn only_read() -> TransportError {
+    let message = "nothing can be sent to an endpoint that is only read";
+    TransportError::new(TransportErrorKind::Configuration, message)
 }
 
 /// Writes a frame as an event of the application's own.

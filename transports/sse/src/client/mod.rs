@@ -18,7 +18,6 @@ use self::raw::Raw;
 pub use self::receiver::SseReceiver;
 pub use self::sender::SseSender;
 use self::sender::Up;
-pub(crate) use self::sender::only_read;
 use self::site::Site;
 use crate::capabilities;
 use crate::decoder::EventDecoder;

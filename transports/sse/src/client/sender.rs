@@ -9,6 +9,7 @@ use moorline_core::{CloseFrame, Frame, Net, Sender, TransportError, TransportErr
 use super::exchange::{Exchange, refused};
 use super::site::{Bare, Site};
 use crate::frames::{put_close, put_frame};
+use crate::whole::only_read;
 
 /// How much is held back until a flush, at most: a POST of that size is carried at once by most networks.
 const BATCH: usize = 64 * 1024;
@@ -49,11 +50,6 @@ impl<N: Net> SseSender<N> {
         }
         self.up.as_mut().ok_or_else(only_read)
     }
-}
-
-pub(crate) fn only_read() -> TransportError {
-    let message = "nothing can be sent to an endpoint that is only read";
-    TransportError::new(TransportErrorKind::Configuration, message)
 }
 
 impl<N: Net> Up<N> {
