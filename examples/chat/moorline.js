@@ -3,6 +3,9 @@
 /** How long nothing may be heard before the link counts as lost: the server pings after 30 s, and waits 20 s more. */
 const SILENCE = 50_000;
 
+/** Our own word for it. */
+const SILENT = 4999;
+
 /** Each opens a link: it says `open()`, then `frame(text)`s, and at last `lost(code)` once. */
 export const transports = {
   websocket(url, { open, frame, lost }) {
@@ -36,7 +39,9 @@ export const transports = {
       const opened = await response.json();
       if (over) return;
       link = opened.link;
-      source = new EventSource(`${url}?ticket=${opened.ticket}`);
+      const stream = new URL(url);
+      stream.searchParams.set("ticket", opened.ticket);
+      source = new EventSource(stream);
       source.onopen = open;
       source.onmessage = ({ data }) => frame(data);
       source.addEventListener("close", ({ data }) => end(JSON.parse(data).code));
@@ -61,7 +66,8 @@ export const transports = {
     return {
       send: (text) => (waiting.push(text), pump()),
       // What was sent before, a close packet say, goes up first, now or never: the page may be going.
-      close: () => (link && waiting.length > 0 ? flush() : pump()).finally(() => end(1000)),
+      // Where nothing is heard nothing is said, either.
+      close: (code) => code === SILENT ? end(code) : (link && waiting.length > 0 ? flush() : pump()).finally(() => end(1000)),
     };
   },
 };
@@ -82,7 +88,7 @@ export function connect(url, transport, auth, on) {
   const tell = (status, more) => on.status({ status, attempts, ...more });
   const heard = () => {
     clearTimeout(silence);
-    silence = setTimeout(() => link.close(4999), SILENCE);
+    silence = setTimeout(() => link.close(SILENT), SILENCE);
   };
 
   const open = () => {
@@ -110,8 +116,8 @@ export function connect(url, transport, auth, on) {
         clearTimeout(silence);
         ready = false;
         code = close.code ?? code;
-        // The server wants us no more; 4999 is our own word for silence.
-        if (ended || code === 1008 || (code >= 4000 && code < 4999)) return tell("closed", { code });
+        // The server wants us no more.
+        if (ended || code === 1008 || (code >= 4000 && code < SILENT)) return tell("closed", { code });
         tell("connecting", { code });
         attempts += 1;
         const spread = close.spread ?? Math.min(500 * 2 ** attempts, 5000);

@@ -4,14 +4,16 @@ use std::fmt;
 use std::future::{pending, poll_fn};
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_channel::mpsc;
 use futures_util::StreamExt;
 use futures_util::future::{Either, select};
 use moorline_core::{
-    Acceptor, BoxFuture, Capabilities, Net, Pending, Runtime, TransportError, TransportErrorKind,
+    Acceptor, BoxFuture, Capabilities, Net, Pending, Runtime, Time, TransportError,
+    TransportErrorKind,
 };
 use moorline_socket::Stream;
 
@@ -22,6 +24,9 @@ use crate::route::{Arrived, Halves, Host, Route};
 
 /// How many links may wait to be accepted that came on connections which had served other requests.
 const WAITING: usize = 1024;
+
+/// After how long a connection without requests needs hyper's buffers no more.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// A bare connection, or TLS over one.
 pub(crate) type Bare<N> = Stream<<N as Net>::Stream>;
@@ -43,7 +48,18 @@ pub struct HttpAcceptor<N: Net, R: Route> {
 type Found<N, R> = Arrived<Bare<N>, <R as Route>::Accepted>;
 
 /// Where links go that come on connections which had served other requests.
-type Late<N, R> = Arc<Mutex<mpsc::Sender<Found<N, R>>>>;
+type Late<N, R> = Arc<Mutex<Arrivals<Found<N, R>>>>;
+
+struct Arrivals<T> {
+    sender: mpsc::Sender<T>,
+    open: bool,
+}
+
+impl<T> Arrivals<T> {
+    fn of(late: &Mutex<Self>) -> MutexGuard<'_, Self> {
+        late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<N: Net, R: Route> HttpAcceptor<N, R> {
     /// Takes in at `address` (a host and a port: `127.0.0.1:8080`), on any path, with the defaults of [`HttpDoor`] and of the
@@ -71,7 +87,8 @@ impl<N: Net, R: Route> HttpAcceptor<N, R> {
     /// Takes in at this door what that route takes.
     #[must_use]
     pub fn of(door: HttpDoor<N>, route: R) -> Self {
-        let (late, arrivals) = mpsc::channel(WAITING);
+        let (sender, arrivals) = mpsc::channel(WAITING);
+        let late = Arrivals { sender, open: false };
         let host = Arc::new(Host::new(door.net.clone()));
         Self { door, route, host, late: Arc::new(Mutex::new(late)), arrivals }
     }
@@ -98,6 +115,7 @@ impl<N: Net, R: Route> Acceptor for HttpAcceptor<N, R> {
 
     async fn listen(&mut self) -> Result<(), TransportError> {
         self.door.listen().await?;
+        Arrivals::of(&self.late).open = true;
         self.route.close(false);
         Ok(())
     }
@@ -117,6 +135,7 @@ impl<N: Net, R: Route> Acceptor for HttpAcceptor<N, R> {
 
     fn close(&mut self) {
         self.door.close();
+        Arrivals::of(&self.late).open = false;
         self.route.close(true);
         while let Ok(late) = self.arrivals.try_recv() {
             drop(late);
@@ -233,7 +252,7 @@ async fn first<N: Net, R: Route>(
         Event::Asked => Box::pin(pending()),
         Event::Answered(linger) => linger,
     };
-    let task = further::<N, R>(connection, linger, late);
+    let task = further::<N, R>(connection, linger, late, requests.host.runtime.clone());
     requests.host.runtime.spawn("http requests", Box::pin(task));
     Err(TransportError::new(
         TransportErrorKind::Closed,
@@ -246,31 +265,54 @@ async fn further<N: Net, R: Route>(
     mut connection: Connection<Bare<N>, R>,
     mut linger: BoxFuture<'static, ()>,
     late: Late<N, R>,
+    runtime: Arc<dyn Runtime>,
 ) {
+    let mut idle = runtime.timer();
+    let mut rests = false;
     loop {
+        idle.as_mut().reset(if rests { Time::MAX } else { runtime.now() + IDLE });
         let event = {
             let mut next = pin!(connection.next());
-            let mut over = false;
             poll_fn(|context| {
                 if let Poll::Ready(event) = next.as_mut().poll(context) {
-                    return Poll::Ready(Some(event));
+                    return Poll::Ready(Next::Event(event));
                 }
-                over = over || linger.as_mut().poll(context).is_ready();
-                if over { Poll::Ready(None) } else { Poll::Pending }
+                if linger.as_mut().poll(context).is_ready() {
+                    return Poll::Ready(Next::Over);
+                }
+                idle.as_mut().poll(context).map(|()| Next::Idle)
             })
             .await
         };
+        rests = matches!(event, Next::Idle);
         match event {
-            Some(Ok(Event::Answered(next))) => linger = next,
-            Some(Ok(Event::Asked)) => {}
+            Next::Event(Ok(Event::Answered(next))) => linger = next,
+            Next::Event(Ok(Event::Asked)) => {}
+            Next::Idle => connection.rest(),
             // Others may be served on the same connection: their request is answered first.
-            None if connection.is_busy() => linger = Box::pin(pending()),
-            Some(Ok(Event::Taken(arrived))) => {
-                // Where too many wait, or nobody accepts any more, its socket is closed.
-                let _ = late.lock().unwrap_or_else(PoisonError::into_inner).try_send(*arrived);
+            Next::Over if connection.is_busy() => linger = Box::pin(pending()),
+            Next::Event(Ok(Event::Taken(arrived))) => {
+                let turned_away = {
+                    let mut late = Arrivals::of(&late);
+                    if late.open {
+                        late.sender.try_send(*arrived).err().map(|error| error.into_inner())
+                    } else {
+                        Some(*arrived)
+                    }
+                };
+                // Where too many wait, or nobody accepts any more, its socket is closed; not under the lock.
+                drop(turned_away);
                 return;
             }
-            Some(Ok(Event::Refused(_) | Event::Over) | Err(_)) | None => return,
+            Next::Event(Ok(Event::Refused(_) | Event::Over) | Err(_)) | Next::Over => return,
         }
     }
+}
+
+/// What a connection waits for.
+enum Next<S, T> {
+    Event(Result<Event<S, T>, TransportError>),
+    /// What it was kept for is over.
+    Over,
+    Idle,
 }

@@ -2,11 +2,14 @@
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_io::{AsyncRead, AsyncWrite};
 use futures_util::io::AsyncWriteExt;
 use http::header::{CONNECTION, HeaderValue};
 use http::request::Parts;
@@ -25,10 +28,18 @@ use crate::settings::MAX_HEADERS;
 const MIN_BUFFER: usize = 8192;
 
 pub(crate) struct Connection<S, R: Route> {
-    /// Until a request has taken the socket.
-    http: Option<http1::Connection<Io<S>, Asked<R>>>,
+    /// `None` once a request has taken the socket.
+    state: Option<State<S, R>>,
     asked: Asked<R>,
 }
+
+enum State<S, R: Route> {
+    Speaking(Box<Http<S, R>>),
+    /// Nothing has come for a while: hyper's buffers are given back.
+    Resting(S),
+}
+
+type Http<S, R> = http1::Connection<Io<Rewound<S>>, Asked<R>>;
 
 /// What happens on a connection.
 pub(crate) enum Event<S, T> {
@@ -46,18 +57,27 @@ pub(crate) enum Event<S, T> {
 
 impl<S: Socket, R: Route> Connection<S, R> {
     pub(crate) fn new(stream: S, address: SocketAddr, requests: Arc<Requests<R>>) -> Self {
-        let settings = &requests.settings;
-        let mut http = http1::Builder::new();
-        http.header_read_timeout(None)
-            .max_header_size(settings.max_header_bytes)
-            .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER));
-        // hyper's own number needs no memory of the heap's.
-        if settings.max_headers != MAX_HEADERS {
-            http.max_headers(settings.max_headers);
-        }
         let asked = Asked { address, requests, news: Arc::default() };
-        let http = http.serve_connection(Io(stream), asked.clone());
-        Self { http: Some(http), asked }
+        let state = Some(speak(&asked, stream, Bytes::new()));
+        Self { state, asked }
+    }
+
+    /// Gives back what an idle connection does not need, if nothing is under way.
+    pub(crate) fn rest(&mut self) {
+        if self.is_busy() || self.asked.lock().over {
+            return;
+        }
+        self.state = match self.state.take() {
+            Some(State::Speaking(http)) => {
+                let (stream, read) = parts(*http);
+                Some(match read.is_empty() {
+                    true => State::Resting(stream),
+                    // The beginning of a request.
+                    false => speak(&self.asked, stream, read),
+                })
+            }
+            other => other,
+        };
     }
 
     /// Whether a request is being answered.
@@ -68,9 +88,20 @@ impl<S: Socket, R: Route> Connection<S, R> {
     /// Waits for what happens next. After an error, and what takes, refuses or ends, nothing does.
     pub(crate) async fn next(&mut self) -> Result<Event<S, R::Accepted>, TransportError> {
         let over = poll_fn(|context| {
-            let Some(http) = &mut self.http else { return Poll::Ready(Ok(None)) };
+            let Self { state, asked } = self;
+            if let Some(State::Resting(stream)) = state {
+                let mut chunk = [0; 1024];
+                let read = ready!(Pin::new(stream).poll_read(context, &mut chunk))?;
+                let Some(State::Resting(stream)) = state.take() else {
+                    return Poll::Ready(Ok(None));
+                };
+                if read > 0 {
+                    *state = Some(speak(asked, stream, Bytes::copy_from_slice(&chunk[..read])));
+                }
+            }
+            let Some(State::Speaking(http)) = state else { return Poll::Ready(Ok(None)) };
             let polled = http.poll_without_shutdown(context);
-            let mut state = self.asked.lock();
+            let mut state = asked.lock();
             match (&state.news, polled) {
                 (News::Upgrade(..) | News::Nothing | News::Refused(_), Poll::Pending) => {
                     Poll::Pending
@@ -89,9 +120,9 @@ impl<S: Socket, R: Route> Connection<S, R> {
             News::Answered(_) => Event::Over,
             News::Nothing => Event::Over,
             News::Refused(status) => {
-                if let Some(http) = self.http.take() {
+                if let Some(State::Speaking(http)) = self.state.take() {
                     // Whether the peer still hears of it is its own affair.
-                    let _ = http.into_parts().io.0.close().await;
+                    let _ = parts(*http).0.close().await;
                 }
                 Event::Refused(status)
             }
@@ -108,22 +139,87 @@ impl<S: Socket, R: Route> Connection<S, R> {
     }
 
     fn take(&mut self, request: Parts, accepted: R::Accepted) -> Event<S, R::Accepted> {
-        let Some(http) = self.http.take() else { return Event::Over };
-        let parts = http.into_parts();
+        let Some(State::Speaking(http)) = self.state.take() else { return Event::Over };
         let address = Some(self.asked.address);
-        let (stream, read) = (parts.io.0, parts.read_buf);
+        let (stream, read) = parts(*http);
         Event::Taken(Box::new(Arrived { stream, read, request, accepted, address }))
     }
 }
 
+/// Begins with HTTP on a stream of which that was read.
+fn speak<S: Socket, R: Route>(asked: &Asked<R>, stream: S, read: Bytes) -> State<S, R> {
+    let settings = &asked.requests.settings;
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None)
+        .max_header_size(settings.max_header_bytes)
+        .max_buf_size(settings.max_header_bytes.max(MIN_BUFFER));
+    // hyper's own number needs no memory of the heap's.
+    if settings.max_headers != MAX_HEADERS {
+        http.max_headers(settings.max_headers);
+    }
+    let stream = Io(Rewound { read, stream });
+    State::Speaking(Box::new(http.serve_connection(stream, asked.clone())))
+}
+
+/// The stream, and what was read of it and not understood.
+fn parts<S: Socket, R: Route>(http: Http<S, R>) -> (S, Bytes) {
+    let parts = http.into_parts();
+    let Rewound { read, stream } = parts.io.0;
+    let read = match (parts.read_buf.is_empty(), read.is_empty()) {
+        (_, true) => parts.read_buf,
+        (true, false) => read,
+        (false, false) => [parts.read_buf, read].concat().into(),
+    };
+    (stream, read)
+}
+
+/// A stream of which something was read already.
+struct Rewound<S> {
+    read: Bytes,
+    stream: S,
+}
+
+impl<S: Socket> AsyncRead for Rewound<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.read.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let count = self.read.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&self.read.split_to(count));
+        Poll::Ready(Ok(count))
+    }
+}
+
+impl<S: Socket> AsyncWrite for Rewound<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_close(context)
+    }
+}
+
 /// What the requests of a connection have led to.
-struct State<T> {
+struct Outcome<T> {
     news: News<T>,
     busy: bool,
     over: bool,
 }
 
-impl<T> Default for State<T> {
+impl<T> Default for Outcome<T> {
     fn default() -> Self {
         Self { news: News::Nothing, busy: false, over: false }
     }
@@ -147,7 +243,7 @@ enum News<T> {
 struct Asked<R: Route> {
     address: SocketAddr,
     requests: Arc<Requests<R>>,
-    news: Arc<Mutex<State<R::Accepted>>>,
+    news: Arc<Mutex<Outcome<R::Accepted>>>,
 }
 
 impl<R: Route> Clone for Asked<R> {
@@ -158,7 +254,7 @@ impl<R: Route> Clone for Asked<R> {
 }
 
 impl<R: Route> Asked<R> {
-    fn lock(&self) -> MutexGuard<'_, State<R::Accepted>> {
+    fn lock(&self) -> MutexGuard<'_, Outcome<R::Accepted>> {
         self.news.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -187,13 +283,14 @@ impl<R: Route> Asked<R> {
                 // The socket is taken from here.
                 std::future::pending().await
             }
-            Answer::Body { limit, stranger } => {
+            Answer::Body { limit, stranger, permit } => {
                 if !stranger {
                     self.tell(News::Asked);
                 }
                 self.lock().busy = true;
                 parts.extensions.insert(self.address);
                 let reply = self.requests.respond(parts, body, limit).await;
+                drop(permit);
                 let mut response = reply.response;
                 share(response.headers_mut(), shared);
                 match reply.linger {

@@ -91,7 +91,7 @@ impl<T> Answer<T> {
             Self::Stream { response, accepted } => {
                 Answer::Stream { response, accepted: change(accepted) }
             }
-            Self::Body { limit, stranger } => Answer::Body { limit, stranger },
+            Self::Body { limit, stranger, permit } => Answer::Body { limit, stranger, permit },
             Self::Refuse(response) => Answer::Refuse(response),
         }
     }

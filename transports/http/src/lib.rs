@@ -42,4 +42,4 @@ pub use http;
 pub use io::{Io, failure};
 pub use mount::{HttpService, Mount, MountedAcceptor, MountedPending};
 pub use mounted::{Mounted, MountedBody};
-pub use route::{Answer, Arrived, Halves, Host, Reply, Route, Socket, peer, refusal};
+pub use route::{Answer, Arrived, Halves, Host, Permit, Reply, Route, Socket, peer, refusal};

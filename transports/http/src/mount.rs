@@ -3,8 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -46,8 +45,12 @@ pub struct MountedAcceptor<R: Route> {
 
 struct Shared<R: Route> {
     requests: Arc<Requests<R>>,
-    arrivals: Mutex<mpsc::Sender<MountedPending<R>>>,
-    listening: AtomicBool,
+    arrivals: Mutex<Arrivals<R>>,
+}
+
+struct Arrivals<R: Route> {
+    sender: mpsc::Sender<MountedPending<R>>,
+    listening: bool,
 }
 
 /// The two ends of a mounted route: one for the HTTP server that it is mounted in, and one for moorline's.
@@ -96,8 +99,7 @@ impl Mount {
         let (settings, host) = (Arc::new(self.settings), Arc::new(self.host));
         let shared = Arc::new(Shared {
             requests: Arc::new(Requests { route, settings, host }),
-            arrivals: Mutex::new(sender),
-            listening: AtomicBool::new(false),
+            arrivals: Mutex::new(Arrivals { sender, listening: false }),
         });
         (HttpService { shared: shared.clone() }, MountedAcceptor { shared, arrivals })
     }
@@ -124,8 +126,10 @@ impl<R: Route> Shared<R> {
                 let link = self.link(parts, accepted, Stream::Body(stream));
                 self.arrive(link, response.map(|()| body))
             }
-            Answer::Body { limit, .. } => {
-                self.requests.respond(parts, body, limit).await.response.map(MountedBody::text)
+            Answer::Body { limit, permit, .. } => {
+                let reply = self.requests.respond(parts, body, limit).await;
+                drop(permit);
+                reply.response.map(MountedBody::text)
             }
             Answer::Refuse(response) => response.map(MountedBody::text),
         };
@@ -145,10 +149,28 @@ impl<R: Route> Shared<R> {
         link: MountedPending<R>,
         response: Response<MountedBody>,
     ) -> Response<MountedBody> {
-        let arrived = self.listening.load(Ordering::Acquire)
-            && self.arrivals.lock().unwrap_or_else(PoisonError::into_inner).try_send(link).is_ok();
-        if arrived { response } else { unavailable() }
+        let sent = {
+            let mut arrivals = self.lock();
+            if arrivals.listening {
+                arrivals.sender.try_send(link).map_err(drop_later)
+            } else {
+                Err(link)
+            }
+        };
+        // A link that is turned away ends here, and not under the lock.
+        match sent {
+            Ok(()) => response,
+            Err(_turned_away) => unavailable(),
+        }
     }
+
+    fn lock(&self) -> MutexGuard<'_, Arrivals<R>> {
+        self.arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn drop_later<T>(error: mpsc::TrySendError<T>) -> T {
+    error.into_inner()
 }
 
 fn unavailable() -> Response<MountedBody> {
@@ -203,7 +225,7 @@ impl<R: Route> Acceptor for MountedAcceptor<R> {
 
     async fn listen(&mut self) -> Result<(), TransportError> {
         self.shared.requests.route.close(false);
-        self.shared.listening.store(true, Ordering::Release);
+        self.shared.lock().listening = true;
         Ok(())
     }
 
@@ -213,7 +235,7 @@ impl<R: Route> Acceptor for MountedAcceptor<R> {
     }
 
     fn close(&mut self) {
-        self.shared.listening.store(false, Ordering::Release);
+        self.shared.lock().listening = false;
         self.shared.requests.route.close(true);
         while let Ok(pending) = self.arrivals.try_recv() {
             drop(pending);
@@ -234,7 +256,7 @@ impl<R: Route> Drop for MountedAcceptor<R> {
 impl<R: Route> fmt::Debug for MountedAcceptor<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MountedAcceptor")
-            .field("listening", &self.shared.listening)
+            .field("listening", &self.shared.lock().listening)
             .finish_non_exhaustive()
     }
 }

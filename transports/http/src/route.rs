@@ -1,5 +1,6 @@
 //! What becomes of a request.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -118,6 +119,9 @@ pub trait Route: Clone + Send + Sync + 'static {
 /// What a route makes a link of.
 pub type Halves<R, S> = (<R as Route>::Sender<S>, <R as Route>::Receiver<S>, Peer);
 
+/// A place among those whose requests are answered at once.
+pub type Permit = Box<dyn Any + Send>;
+
 /// What becomes of a request.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -142,6 +146,8 @@ pub enum Answer<T> {
         limit: usize,
         /// It is a stranger's: the handshake's time and place are its, too.
         stranger: bool,
+        /// Dropped once the request has been answered, or given up.
+        permit: Option<Permit>,
     },
     /// This response is sent, and the connection is closed.
     Refuse(Response<String>),

@@ -76,7 +76,11 @@ impl Route for Shop {
 
     fn answer(&self, request: &Parts, _: &Host) -> Answer<String> {
         if request.method == Method::POST {
-            return Answer::Body { limit: 8, stranger: request.uri.path() == "/stranger" };
+            return Answer::Body {
+                limit: 8,
+                stranger: request.uri.path() == "/stranger",
+                permit: None,
+            };
         }
         if !request.headers.contains_key(UPGRADE) {
             return Answer::Refuse(refusal(StatusCode::IM_A_TEAPOT, "short and stout"));
@@ -248,6 +252,43 @@ async fn a_body_beyond_its_limit_is_refused_before_it_is_read() {
         shake_hands(&mut door).await.unwrap_err();
         assert!(answer(&mut stream, 12).await.starts_with("HTTP/1.1 413"));
     }
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_goes_on_where_it_was() {
+    let mut door = listening(door()).await;
+    let mut stream = connect(&door, &post("/", "one")).await;
+    shake_hands(&mut door).await.unwrap_err();
+    // Longer than one needs to be idle; in the second round in the middle of a request.
+    for half in [0, 20] {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\none") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let request = post("/", "one");
+        stream.write_all(&request.as_bytes()[..half]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        stream.write_all(&request.as_bytes()[half..]).await.unwrap();
+    }
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\none") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn after_a_close_no_link_comes_in_on_a_connection_that_is_kept() {
+    let mut door = listening(door()).await;
+    let mut stream = connect(&door, &post("/", "one")).await;
+    shake_hands(&mut door).await.unwrap_err();
+    door.close();
+    let upgrade = "GET /tea HTTP/1.1\r\nHost: h\r\nUpgrade: shop/1\r\n\r\n";
+    stream.write_all(upgrade.as_bytes()).await.unwrap();
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).await.unwrap();
+    door.listen().await.unwrap();
+    let limit = Duration::from_millis(200);
+    assert!(tokio::time::timeout(limit, door.accept()).await.is_err(), "a link came in late");
 }
 
 #[tokio::test]

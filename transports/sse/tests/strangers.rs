@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use moorline_core::{Frame, Incoming, Receiver, TransportErrorKind};
 use moorline_sse::EventStreams;
-use support::{serve, serve_at};
+use support::{serve, serve_at, serve_small};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -199,6 +199,101 @@ async fn many_that_wait_for_their_stream_are_bounded() {
     let busy = server.post("", "").await;
     assert_eq!(busy.status, 503);
     assert!(busy.head.contains("retry-after: 1"), "{}", busy.head);
+}
+
+#[tokio::test]
+async fn what_comes_before_the_first_frame_is_small_where_that_is_wanted() {
+    let mut server = serve_small(EventStreams::new(), 1000).await;
+    let (link, ticket) = server.open().await;
+    let _stream = server.get(&ticket).await;
+    let (_sender, mut receiver, _) = server.links.recv().await.unwrap();
+    let large = format!("data: {}\n\n", "x".repeat(50_000));
+    assert_eq!(server.batch(&link, 1, &large).await.status, 413);
+    let first = format!("data: {}\n\n", "x".repeat(1000));
+    assert_eq!(server.batch(&link, 1, &first).await.status, 204);
+    assert_eq!(server.batch(&link, 2, &large).await.status, 204);
+    for size in [1000, 50_000] {
+        let Some(Incoming::Frame(frame)) = receiver.receive().await.unwrap() else {
+            panic!("a frame comes")
+        };
+        assert_eq!(frame.len(), size);
+    }
+    // And one that is too large by a little is so for the receiver.
+    let (link, ticket) = server.open().await;
+    let _stream = server.get(&ticket).await;
+    let (_sender, mut receiver, _) = server.links.recv().await.unwrap();
+    let first = format!("data: {}\n\n", "x".repeat(1001));
+    assert_eq!(server.batch(&link, 1, &first).await.status, 204);
+    assert_eq!(receiver.receive().await.unwrap_err().kind(), TransportErrorKind::TooLarge);
+}
+
+#[tokio::test]
+async fn bodies_are_read_of_two_posts_at_once_only() {
+    let mut server = serve(EventStreams::new()).await;
+    let (link, ticket) = server.open().await;
+    let _stream = server.get(&ticket).await;
+    let _link = server.links.recv().await.unwrap();
+    let slow = format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: text/event-stream\r\nMoorline-Link: {link}\r\nMoorline-Batch: 1\r\nContent-Length: 100000\r\n\r\nd"
+    );
+    let mut slow_ones = Vec::new();
+    for _ in 0..2 {
+        let mut stream = tokio::net::TcpStream::connect(&server.address).await.unwrap();
+        stream.write_all(slow.as_bytes()).await.unwrap();
+        slow_ones.push(stream);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.say(slow.as_bytes()).await.status, 429);
+    drop(slow_ones);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.batch(&link, 1, "data: a\n\n").await.status, 204);
+}
+
+#[tokio::test]
+async fn few_connections_of_a_link_are_kept() {
+    let mut server = serve(EventStreams::new()).await;
+    let (link, ticket) = server.open().await;
+    let _stream = server.get(&ticket).await;
+    let _link = server.links.recv().await.unwrap();
+    let mut kept = Vec::new();
+    for _ in 0..20 {
+        let answer = server.batch(&link, 0, "").await;
+        assert_eq!(answer.status, 204);
+        kept.push(answer);
+    }
+    let closed = kept.iter().filter(|answer| answer.head.contains("connection: close")).count();
+    assert!((14..20).contains(&closed), "{closed} of 20 are closed");
+}
+
+#[tokio::test]
+async fn what_a_page_says_last_is_heard_though_its_stream_was_reset() {
+    let mut server = serve(EventStreams::new()).await;
+    let (link, ticket) = server.open().await;
+    let stream = server.get(&ticket).await.stream;
+    let (_sender, mut receiver, _) = server.links.recv().await.unwrap();
+    let receiving = tokio::spawn(async move { receiver.receive().await });
+    // Closed with a linger of zero, the system resets it.
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(server.batch(&link, 1, "data: good bye\n\n").await.status, 204);
+    let heard = receiving.await.unwrap().unwrap();
+    assert_eq!(heard, Some(Incoming::Frame(Frame::text("good bye"))));
+}
+
+#[tokio::test]
+async fn a_small_message_does_not_hold_its_whole_batch() {
+    let mut server = serve(EventStreams::new()).await;
+    let (link, ticket) = server.open().await;
+    let _stream = server.get(&ticket).await;
+    let (_sender, mut receiver, _) = server.links.recv().await.unwrap();
+    let batch = format!("data: small\n\n:{}\n", "x".repeat(50_000));
+    assert_eq!(server.batch(&link, 1, &batch).await.status, 204);
+    let Some(Incoming::Frame(frame)) = receiver.receive().await.unwrap() else {
+        panic!("a frame comes")
+    };
+    let memory = frame.into_payload().try_into_mut().expect("nobody else has it");
+    assert!(memory.capacity() <= 20, "{}", memory.capacity());
 }
 
 #[tokio::test]

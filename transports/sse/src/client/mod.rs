@@ -148,7 +148,7 @@ impl<N: Net> Transport for Sse<N> {
         if let Some(raw) = &self.raw {
             let id = raw.last_event_id();
             let (connection, body) = self.site.read(&id).await?;
-            let mut decoder = EventDecoder::new(max_frame);
+            let mut decoder = EventDecoder::new(event_limit(max_frame));
             decoder.set_last_event_id(id);
             let raw = Some(raw.clone());
             let receiver = SseReceiver::new(connection, body, decoder, max_frame, raw);

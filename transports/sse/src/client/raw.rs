@@ -48,6 +48,14 @@ impl Raw {
         whole::frame(event, id, self.whole)
     }
 
+    /// A stream that broke.
+    pub(crate) fn broken(&self, error: TransportError) -> TransportError {
+        match self.memory().retry {
+            Some(time) => error.with_retry_after(time),
+            None => error,
+        }
+    }
+
     /// The stream's end. The endpoint may have said when to come back.
     pub(crate) fn end(&self) -> Result<Option<Incoming>, TransportError> {
         match self.memory().retry {

@@ -10,7 +10,7 @@ use super::exchange::Exchange;
 use super::raw::Raw;
 use super::site::Bare;
 use crate::decoder::{EventDecoder, Item};
-use crate::frames::incoming;
+use crate::frames::{apart, incoming};
 
 /// The half of a link that receives.
 ///
@@ -25,6 +25,8 @@ pub struct SseReceiver<N: Net> {
     body: ResponseBody,
     decoder: EventDecoder,
     max_frame: usize,
+    /// How much was read at once.
+    read: usize,
     /// Something was read that may have been no event.
     alive: bool,
     raw: Option<Raw>,
@@ -38,7 +40,7 @@ impl<N: Net> SseReceiver<N> {
         max_frame: usize,
         raw: Option<Raw>,
     ) -> Self {
-        Self { connection, body, decoder, max_frame, alive: false, raw }
+        Self { connection, body, decoder, max_frame, read: 0, alive: false, raw }
     }
 }
 
@@ -49,7 +51,11 @@ impl<N: Net> Receiver for SseReceiver<N> {
                 let came = match (item, &mut self.raw) {
                     (Item::Event(event), None) => incoming(event, self.max_frame)?,
                     (Item::Event(event), Some(raw)) => {
-                        Some(Incoming::Frame(raw.frame(event, self.decoder.last_event_id())))
+                        let frame = raw.frame(event, self.decoder.last_event_id());
+                        if frame.len() > self.max_frame {
+                            return Err(TransportError::too_large(frame.len(), self.max_frame));
+                        }
+                        Some(Incoming::Frame(frame))
                     }
                     (Item::Retry(time), Some(raw)) => {
                         raw.retry(time);
@@ -59,7 +65,7 @@ impl<N: Net> Receiver for SseReceiver<N> {
                 };
                 if let Some(came) = came {
                     self.alive = false;
-                    return Ok(Some(came));
+                    return Ok(Some(apart(came, self.read)));
                 }
             }
             if let Some(raw) = &mut self.raw {
@@ -70,9 +76,18 @@ impl<N: Net> Receiver for SseReceiver<N> {
             }
             let Self { connection, body, .. } = self;
             match poll_fn(|context| connection.poll_data(body, context)).await {
-                Some(data) => self.decoder.push(data?),
+                Some(Ok(data)) => {
+                    self.read = data.len();
+                    self.decoder.push(data);
+                }
                 // An event that is not whole is none.
                 None => return self.raw.as_ref().map_or(Ok(None), Raw::end),
+                Some(Err(error)) => {
+                    return Err(match &self.raw {
+                        Some(raw) => raw.broken(error),
+                        None => error,
+                    });
+                }
             }
             self.alive = true;
         }

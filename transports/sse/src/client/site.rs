@@ -119,8 +119,13 @@ impl<N: Net> Site<N> {
         let old = &*self.address;
         let scheme = if old.secure { "https" } else { "http" };
         let path = old.target.split('?').next().unwrap_or_default();
-        let url = if location.contains("://") {
+        let is_absolute = location.split_once("://").is_some_and(|(scheme, _)| {
+            !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        let url = if is_absolute {
             location.to_owned()
+        } else if location.starts_with('?') {
+            format!("{scheme}://{}{path}{location}", old.authority)
         } else if let Some(rest) = location.strip_prefix("//") {
             format!("{scheme}://{rest}")
         } else if location.starts_with('/') {

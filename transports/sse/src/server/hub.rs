@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::{Shared, select};
 use moorline_core::{Peer, Runtime, Time};
 
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Kept};
 
 /// How long a link waits for its stream: its client has the ticket in hand.
 const TICKET_TIME: Duration = Duration::from_secs(10);
@@ -34,7 +34,8 @@ struct State {
     /// Gone while it opens no links.
     open: Option<oneshot::Sender<()>>,
     closed: Shared<oneshot::Receiver<()>>,
-    links: HashMap<Token, Arc<Inbox>>,
+    /// With the time until which a link waits for its stream, while it does.
+    links: HashMap<Token, (Arc<Inbox>, Option<Time>)>,
     /// By ticket.
     waiting: HashMap<Token, Waiting>,
 }
@@ -106,10 +107,13 @@ impl Hub {
         // Their drop takes the lock.
         drop(late);
         let mut state = self.lock();
+        if state.open.is_none() {
+            return Err(Busy::Closed);
+        }
         if state.waiting.len() >= WAITING {
             return Err(Busy::TooMany);
         }
-        state.links.insert(token, inbox.clone());
+        state.links.insert(token, (inbox.clone(), Some(now + TICKET_TIME)));
         let link = Paired { inbox: inbox.clone(), peer, token, hub: self.clone() };
         state.waiting.insert(ticket, Waiting { link, until: now + TICKET_TIME });
         Ok(Opened { link: written(token), ticket: written(ticket), inbox })
@@ -118,8 +122,13 @@ impl Hub {
     /// The link that waits for the stream with that ticket, which is used up by it.
     pub(crate) fn attach(&self, ticket: &str, now: Time) -> Option<Paired> {
         let ticket = read(ticket)?;
-        let waiting = self.lock().waiting.remove(&ticket)?;
-        (waiting.until > now).then_some(waiting.link)
+        let mut state = self.lock();
+        let Waiting { link, until } = state.waiting.remove(&ticket)?;
+        if let Some((_, until)) = state.links.get_mut(&link.token) {
+            *until = None;
+        }
+        drop(state);
+        (until > now).then_some(link)
     }
 
     /// Waits until the ticket's time is over, and ends the link if it still waits.
@@ -132,8 +141,10 @@ impl Hub {
     }
 
     /// What comes up for the link of that token.
-    pub(crate) fn inbox(&self, token: &str) -> Option<Arc<Inbox>> {
-        self.lock().links.get(&read(token)?).cloned()
+    pub(crate) fn inbox(&self, token: &str, now: Time) -> Option<Arc<Inbox>> {
+        let state = self.lock();
+        let (inbox, until) = state.links.get(&read(token)?)?;
+        until.is_none_or(|until| until > now).then(|| inbox.clone())
     }
 
     /// Opens no links any more, and ends those that wait; or opens them again.
@@ -158,10 +169,12 @@ impl Hub {
     pub(crate) fn linger(
         self: &Arc<Self>,
         inbox: &Inbox,
+        kept: Kept,
         runtime: Arc<dyn Runtime>,
     ) -> impl Future<Output = ()> + Send + 'static + use<> {
         let (ended, hub) = (inbox.ended(), self.clone());
         async move {
+            let _kept = kept;
             ended.await;
             let closed = hub.lock().closed.clone();
             let mut timer = runtime.timer();

@@ -15,6 +15,9 @@ use futures_util::future::Shared;
 /// one of a page that is being closed.
 const AT_ONCE: usize = 2;
 
+/// How many connections of one link are kept for further POSTs: more than a client has, since one that is dropped is noticed late.
+const KEPT: usize = 6;
+
 /// How much may wait to be taken: beyond it the next POST is not answered until there is room.
 const ROOM: usize = 64 * 1024;
 
@@ -36,6 +39,8 @@ struct State {
     /// The link lives while this does.
     life: Option<oneshot::Sender<()>>,
     under_way: usize,
+    /// Connections that are kept for further POSTs.
+    kept: usize,
     receiver: Option<Waker>,
     /// Who waits for room.
     waiting: Vec<Waker>,
@@ -46,8 +51,6 @@ struct State {
 pub(crate) enum Refused {
     /// The one before it has not come.
     Early { expected: u64 },
-    /// Too many are under way.
-    TooMany,
     /// The link has ended.
     Over,
 }
@@ -62,6 +65,7 @@ impl Inbox {
             batches: [first].into(),
             life: Some(life),
             under_way: 0,
+            kept: 0,
             receiver: None,
             waiting: Vec::new(),
         };
@@ -80,10 +84,10 @@ impl Inbox {
         batch: Bytes,
         late: impl Future<Output = ()>,
     ) -> Result<(), Refused> {
-        let _under_way = UnderWay::begin(self)?;
         let mut late = pin!(late);
         let mut batch = Some(batch);
         poll_fn(|context| {
+            let is_late = late.as_mut().poll(context).is_ready();
             let mut state = self.lock();
             if state.life.is_none() {
                 return Poll::Ready(Err(Refused::Over));
@@ -93,9 +97,7 @@ impl Inbox {
                 return Poll::Ready(Ok(()));
             }
             // The one before it may be under way: a page that is closed does not wait for its answer.
-            if number > expected
-                && (number - expected > 1 || late.as_mut().poll(context).is_ready())
-            {
+            if number > expected && (number - expected > 1 || is_late) {
                 return Poll::Ready(Err(Refused::Early { expected }));
             }
             if number > expected || state.size >= ROOM {
@@ -142,6 +144,11 @@ impl Inbox {
         waiting.into_iter().for_each(Waker::wake);
     }
 
+    /// Whether a batch after the first POST's has been put in.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.lock().next > 1
+    }
+
     /// Waits for the link's end.
     pub(crate) fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         self.ended.clone().map(|_| ())
@@ -152,27 +159,47 @@ fn size(batch: &Bytes) -> usize {
     batch.len() + OVERHEAD
 }
 
-/// A POST that is being answered.
-struct UnderWay<'a>(&'a Inbox);
+/// A POST that is being read, or answered.
+pub(crate) struct UnderWay(Arc<Inbox>);
 
-impl<'a> UnderWay<'a> {
-    fn begin(inbox: &'a Inbox) -> Result<Self, Refused> {
+impl UnderWay {
+    /// `None` while too many are under way.
+    pub(crate) fn begin(inbox: &Arc<Inbox>) -> Option<Self> {
         let mut state = inbox.lock();
         if state.under_way >= AT_ONCE {
-            return Err(Refused::TooMany);
+            return None;
         }
         state.under_way += 1;
-        Ok(Self(inbox))
+        drop(state);
+        Some(Self(inbox.clone()))
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.under_way -= 1;
-        let waiting = std::mem::take(&mut state.waiting);
+        self.0.lock().under_way -= 1;
+    }
+}
+
+/// A connection that is kept for further POSTs.
+pub(crate) struct Kept(Arc<Inbox>);
+
+impl Kept {
+    /// `None` while enough are kept.
+    pub(crate) fn new(inbox: &Arc<Inbox>) -> Option<Self> {
+        let mut state = inbox.lock();
+        if state.kept >= KEPT {
+            return None;
+        }
+        state.kept += 1;
         drop(state);
-        waiting.into_iter().for_each(Waker::wake);
+        Some(Self(inbox.clone()))
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.lock().kept -= 1;
     }
 }
 
@@ -207,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_waits_for_room_and_a_third_one_under_way_is_refused() {
+    fn a_batch_waits_for_room() {
         let inbox = Inbox::new(vec![b'0'; ROOM].into());
         let (mut one, mut same) = (
             Box::pin(inbox.put(1, "one".into(), pending())),
@@ -215,7 +242,6 @@ mod tests {
         );
         assert_eq!((&mut one).now_or_never(), None);
         assert_eq!((&mut same).now_or_never(), None);
-        assert_eq!(put(&inbox, 1, "one"), Some(Err(Refused::TooMany)));
         assert_eq!(take(&inbox).map(|batch| batch.len()), Some(ROOM));
         assert_eq!(one.now_or_never(), Some(Ok(())));
         assert_eq!(same.now_or_never(), Some(Ok(())));

@@ -24,7 +24,7 @@ use moorline_http::{
 };
 
 use self::hub::{Busy, Hub, Paired};
-use self::inbox::Refused;
+use self::inbox::{Inbox, Kept, Refused, UnderWay};
 use self::link::Link;
 pub use self::receiver::EventStreamReceiver;
 pub use self::sender::EventStreamSender;
@@ -86,7 +86,7 @@ pub type SseAcceptor<N> = HttpAcceptor<N, EventStreams>;
 /// | a batch before the one that is due; if that is the next one, after 5 seconds | 409 |
 /// | a third POST while two of a link are under way | 429 |
 /// | another content type | 415 |
-/// | a body beyond the first batch's, or one largest frame's and 128 KiB | 413 |
+/// | a body beyond the first batch's, or one largest frame's and 128 KiB (at first, a [largest first frame](HttpAcceptor::max_first_frame)'s) | 413 |
 /// | a `GET` for something else than an event stream | 406 |
 /// | another method | 405 |
 /// | a link while 1024 wait for their stream, or the server stops | 503, `Retry-After` |
@@ -187,13 +187,18 @@ impl EventStreams {
             return Answer::Refuse(refusal(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
         match request.headers.get(LINK) {
-            None => Answer::Body { limit: FIRST_BATCH, stranger: true },
-            Some(token) if token.to_str().is_ok_and(|token| self.hub.inbox(token).is_some()) => {
-                let limit = event_limit(host.max_frame).saturating_add(BATCH_BYTES);
-                Answer::Body { limit, stranger: false }
-            }
-            Some(_) => Answer::Refuse(no_link()),
+            None => Answer::Body { limit: FIRST_BATCH, stranger: true, permit: None },
+            Some(_) => match self.inbox(request, host) {
+                Some(inbox) => batch_of(&inbox, host),
+                None => Answer::Refuse(no_link()),
+            },
         }
+    }
+
+    /// What comes up for the link that a request names.
+    fn inbox(&self, request: &Parts, host: &Host) -> Option<Arc<Inbox>> {
+        let token = request.headers.get(LINK)?.to_str().ok()?;
+        self.hub.inbox(token, host.runtime.now())
     }
 
     fn open(&self, request: &Parts, body: Bytes, host: &Host) -> Reply {
@@ -208,7 +213,8 @@ impl EventStreams {
                 headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                 let late = self.hub.clone().expire(ticket, host.runtime.clone());
-                let lingering = Box::pin(self.hub.linger(&inbox, host.runtime.clone()));
+                let Some(kept) = Kept::new(&inbox) else { return Reply::last(response) };
+                let lingering = Box::pin(self.hub.linger(&inbox, kept, host.runtime.clone()));
                 Reply::keep(response, async {
                     // A link that has its stream by then lives on.
                     if let Either::Right(((), lingering)) = select(lingering, Box::pin(late)).await
@@ -231,9 +237,7 @@ impl EventStreams {
 
     async fn batch(&self, request: &Parts, body: Bytes, host: &Host) -> Reply {
         let header = |name| request.headers.get(name).and_then(|value| value.to_str().ok());
-        let Some(inbox) = header(LINK).and_then(|token| self.hub.inbox(token)) else {
-            return Reply::last(no_link());
-        };
+        let Some(inbox) = self.inbox(request, host) else { return Reply::last(no_link()) };
         let Some(number) = header(BATCH).and_then(|number| number.parse().ok()) else {
             let text = "Moorline-Batch is the batch's number";
             return Reply::last(refusal(StatusCode::BAD_REQUEST, text));
@@ -254,12 +258,13 @@ impl EventStreams {
                 let text = format!("batch {expected} is due, not {number}");
                 refusal(StatusCode::CONFLICT, &text)
             }
-            Err(Refused::TooMany) => {
-                let text = "a link has one POST under way";
-                refusal(StatusCode::TOO_MANY_REQUESTS, text)
-            }
         };
-        Reply::keep(response, self.hub.linger(&inbox, host.runtime.clone()))
+        match Kept::new(&inbox) {
+            Some(kept) => {
+                Reply::keep(response, self.hub.linger(&inbox, kept, host.runtime.clone()))
+            }
+            None => Reply::last(response),
+        }
     }
 }
 
@@ -341,8 +346,7 @@ impl Route for EventStreams {
             known.clone_from(&paired.peer);
         }
         let sender = EventStreamSender::new(link.clone(), runtime.clone(), self.debounce, form);
-        let receiver =
-            EventStreamReceiver::new(link, paired, host.max_frame, &runtime, self.keep_alive);
+        let receiver = EventStreamReceiver::new(link, paired, host, self.keep_alive);
         Ok((sender, receiver, known))
     }
 
@@ -353,6 +357,21 @@ impl Route for EventStreams {
     fn close(&self, closed: bool) {
         self.hub.close(closed);
     }
+}
+
+/// A further batch: its body is read where few are under way, and it is small until the first one was taken.
+fn batch_of(inbox: &Arc<Inbox>, host: &Host) -> Answer<Accepted> {
+    let Some(under_way) = UnderWay::begin(inbox) else {
+        let text = "a link has one POST under way";
+        return Answer::Refuse(refusal(StatusCode::TOO_MANY_REQUESTS, text));
+    };
+    let largest = match inbox.has_begun() {
+        true => host.max_frame,
+        false => host.max_frame.min(host.max_first_frame),
+    };
+    let more = BATCH_BYTES.min(largest.saturating_add(FIRST_BATCH));
+    let limit = event_limit(largest).saturating_add(more);
+    Answer::Body { limit, stranger: false, permit: Some(Box::new(under_way)) }
 }
 
 fn granted(answer: Answer<Accepted>) -> Answer<Granted> {

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_core::{Incoming, Receiver, Runtime, Timer, TransportError};
-use moorline_http::Socket;
+use moorline_http::{Host, Socket};
 
 use super::hub::Paired;
 use super::link::Link;
 use crate::decoder::{EventDecoder, Item};
-use crate::frames::{event_limit, incoming};
+use crate::frames::{apart, event_limit, incoming};
 
 /// How long after its stream's end a link still takes a batch: a page that is closed says so by a POST, while its stream is cut.
 const LAST_BATCH: Duration = Duration::from_millis(100);
@@ -38,12 +38,22 @@ pub struct EventStreamReceiver<S> {
 }
 
 struct Up {
-    /// Since the stream has ended: how long a last batch may yet come.
-    last: Option<Pin<Box<dyn Timer>>>,
+    /// Since the stream has ended.
+    last: Option<Last>,
     runtime: Arc<dyn Runtime>,
     paired: Paired,
     decoder: EventDecoder,
+    /// How large the batch is that is taken apart.
+    batch: usize,
+    /// The largest next frame, and the largest after that.
     max_frame: usize,
+    max_later_frame: usize,
+}
+
+/// How long a last batch may yet come, and why the stream has ended.
+struct Last {
+    timer: Pin<Box<dyn Timer>>,
+    error: Option<io::Error>,
 }
 
 struct KeepAlive {
@@ -62,13 +72,15 @@ impl<S: Socket> EventStreamReceiver<S> {
     pub(crate) fn new(
         link: Arc<Link<S>>,
         paired: Option<Paired>,
-        max_frame: usize,
-        runtime: &Arc<dyn Runtime>,
+        host: &Host,
         keep_alive: Duration,
     ) -> Self {
+        let runtime = &host.runtime;
         let up = paired.map(|paired| {
+            let max_frame = host.max_frame.min(host.max_first_frame);
             let decoder = EventDecoder::new(event_limit(max_frame));
-            Up { last: None, runtime: runtime.clone(), paired, decoder, max_frame }
+            let (runtime, max_later_frame) = (runtime.clone(), host.max_frame);
+            Up { last: None, runtime, paired, decoder, batch: 0, max_frame, max_later_frame }
         });
         let keep_alive = (up.is_none() && !keep_alive.is_zero()).then(|| {
             let mut timer = runtime.timer();
@@ -86,8 +98,9 @@ impl<S: Socket> EventStreamReceiver<S> {
             if let Poll::Ready(batch) = up.paired.inbox.poll_take(context) {
                 return Poll::Ready(Ok(Next::Batch(batch)));
             }
-            if let Some(last) = &mut up.last {
-                return last.as_mut().poll(context).map(|()| Ok(Next::Gone));
+            if let Some(Last { timer, error }) = &mut up.last {
+                let over = |()| error.take().map_or(Ok(Next::Gone), Err);
+                return timer.as_mut().poll(context).map(over);
             }
         }
         if let Some(KeepAlive { every, runtime, timer }) = &mut self.keep_alive {
@@ -97,15 +110,14 @@ impl<S: Socket> EventStreamReceiver<S> {
             }
         }
         let gone = self.link.lock().poll_gone(context).map_ok(|()| Next::Gone);
-        match (&gone, &mut self.up) {
-            (Poll::Ready(Ok(_)), Some(up)) => {
-                let mut last = up.runtime.timer();
-                last.as_mut().reset(up.runtime.now() + LAST_BATCH);
-                let polled = last.as_mut().poll(context).map(|()| Ok(Next::Gone));
-                up.last = Some(last);
-                polled
+        match (gone, &mut self.up) {
+            (Poll::Ready(gone), Some(up)) => {
+                let mut timer = up.runtime.timer();
+                timer.as_mut().reset(up.runtime.now() + LAST_BATCH);
+                up.last = Some(Last { timer, error: gone.err() });
+                self.poll_next(context)
             }
-            _ => gone,
+            (gone, _) => gone,
         }
     }
 }
@@ -113,11 +125,12 @@ impl<S: Socket> EventStreamReceiver<S> {
 impl<S: Socket> Receiver for EventStreamReceiver<S> {
     async fn receive(&mut self) -> Result<Option<Incoming>, TransportError> {
         loop {
-            if let Some(Up { decoder, max_frame, .. }) = &mut self.up {
-                while let Some(item) = decoder.next()? {
+            if let Some(up) = &mut self.up {
+                while let Some(item) = up.decoder.next()? {
                     let Item::Event(event) = item else { continue };
-                    if let Some(incoming) = incoming(event, *max_frame)? {
-                        return Ok(Some(incoming));
+                    if let Some(incoming) = incoming(event, up.max_frame)? {
+                        up.max_frame = up.max_later_frame;
+                        return Ok(Some(apart(incoming, up.batch)));
                     }
                 }
             }
@@ -125,6 +138,7 @@ impl<S: Socket> Receiver for EventStreamReceiver<S> {
                 (Next::Batch(batch), Some(up)) => {
                     // An event does not go on in the next batch.
                     up.decoder = EventDecoder::new(event_limit(up.max_frame));
+                    up.batch = batch.len();
                     up.decoder.push(batch);
                 }
                 (Next::Batch(_), None) | (Next::Gone, _) => return Ok(None),

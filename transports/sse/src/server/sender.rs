@@ -27,7 +27,8 @@ const PACKET: usize = 1400;
 ///
 /// # Cancel safety
 ///
-/// A `send` that is dropped before its end has sent nothing; a `flush` or `close` that is dropped may be called again.
+/// A `send` that is dropped before its end has sent nothing. A `flush` that is dropped may be called again; a `close` that is dropped
+/// has been taken, and a `flush` sends it.
 pub struct EventStreamSender<S> {
     link: Arc<Link<S>>,
     runtime: Arc<dyn Runtime>,

@@ -30,7 +30,17 @@ pub(crate) async fn serve_at(
     streams: EventStreams,
 ) -> Server {
     let listening = HttpDoor::new("127.0.0.1:0", Tokio::current()).expect("an address");
-    let mut acceptor = HttpAcceptor::of(door(listening), streams).max_frame(100_000);
+    serve_by(HttpAcceptor::of(door(listening), streams)).await
+}
+
+/// Of which the first frame is small.
+pub(crate) async fn serve_small(streams: EventStreams, max_first_frame: usize) -> Server {
+    let listening = HttpDoor::new("127.0.0.1:0", Tokio::current()).expect("an address");
+    serve_by(HttpAcceptor::of(listening, streams).max_first_frame(max_first_frame)).await
+}
+
+async fn serve_by(acceptor: HttpAcceptor<Tokio, EventStreams>) -> Server {
+    let mut acceptor = acceptor.max_frame(100_000);
     acceptor.listen().await.expect("a free port");
     let address = acceptor.local_address().expect("it listens");
     let (arrive, links) = mpsc::unbounded_channel();
