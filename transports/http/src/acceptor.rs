@@ -25,8 +25,8 @@ use crate::route::{Arrived, Halves, Host, Route};
 /// How many links may wait to be accepted that came on connections which had served other requests.
 const WAITING: usize = 1024;
 
-/// After how long a connection without requests needs hyper's buffers no more.
-const IDLE: Duration = Duration::from_secs(1);
+/// After how long a connection without requests needs hyper's buffers no more: 16 KiB, which others can have meanwhile.
+const IDLE: Duration = Duration::from_millis(50);
 
 /// A bare connection, or TLS over one.
 pub(crate) type Bare<N> = Stream<<N as Net>::Stream>;

@@ -267,7 +267,7 @@ async fn a_connection_that_rests_goes_on_where_it_was() {
         }
         let request = post("/", "one");
         stream.write_all(&request.as_bytes()[..half]).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(1500)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
         stream.write_all(&request.as_bytes()[half..]).await.unwrap();
     }
     let mut head = Vec::new();
