@@ -5,11 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 /// Why a link could not be made, or broke. The kind says whether another attempt can help.
-#[derive(Debug)]
 pub struct TransportError(Box<Parts>);
 
 /// Apart, since every result of a transport's is moved with room for an error.
-#[derive(Debug)]
 struct Parts {
     kind: TransportErrorKind,
     message: String,
@@ -151,6 +149,22 @@ impl TransportError {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+}
+
+impl fmt::Debug for TransportError {
+    /// What `main` prints of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Parts { kind, message, retry_after, source } = &*self.0;
+        let mut debug = f.debug_struct("TransportError");
+        debug.field("kind", kind).field("message", message);
+        if let Some(delay) = retry_after {
+            debug.field("retry_after", delay);
+        }
+        if let Some(source) = source {
+            debug.field("source", source);
+        }
+        debug.finish()
     }
 }
 

@@ -146,11 +146,11 @@ impl Answer {
         let mut headers = [httparse::EMPTY_HEADER; 16];
         let mut response = httparse::Response::new(&mut headers);
         let parsed = response.parse(bytes).expect("an answer is HTTP");
-        assert!(parsed.is_complete(), "an answer in part");
+        let httparse::Status::Complete(head) = parsed else { panic!("an answer in part") };
         let length = response.headers.iter().find(|header| header.name == "content-length");
         let length = length.and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok());
         let status = response.code.expect("an answer has a status");
-        Some(Self { status, length, body: bytes.len() - parsed.unwrap() })
+        Some(Self { status, length, body: bytes.len() - head })
     }
 }
 

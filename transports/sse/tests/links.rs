@@ -144,6 +144,58 @@ async fn behind_a_proxy_that_holds_a_stream_back_no_link_comes_about() {
     assert!(timeout(Duration::from_millis(500), connecting).await.is_err(), "it connected");
 }
 
+/// A proxy that passes an answer on in blocks of 4 KiB.
+async fn blocks(server: &Server) -> String {
+    const BLOCK: usize = 4096;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (address, to) = (listener.local_addr().unwrap().to_string(), server.address.clone());
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut server = TcpStream::connect(&to).await.unwrap();
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                let read = client.read(&mut request).await.unwrap();
+                server.write_all(&request[..read]).await.unwrap();
+                if !request.starts_with(b"GET") {
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                    return;
+                }
+                let mut block = [0; BLOCK];
+                while server.read_exact(&mut block).await.is_ok() {
+                    client.write_all(&block).await.unwrap();
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_padding_gets_through_a_proxy_that_passes_blocks_on() {
+    let mut server = serve(EventStreams::new().padding(4096)).await;
+    let client = sse(&blocks(&server).await);
+    let connect = ConnectRequest::default();
+    let (link, connected) = tokio::join!(
+        async {
+            let (sender, mut receiver, peer) = server.links.recv().await.unwrap();
+            // As a server does: it receives from the beginning.
+            let receiving = tokio::spawn(async move { next_frame(&mut receiver).await });
+            (sender, receiving, peer)
+        },
+        timeout(Duration::from_secs(10), client.connect(&connect))
+    );
+    let ((mut sender, receiving, _), (mut up, mut down)) = (link, connected.unwrap().unwrap());
+    for at in 0..5 {
+        sender.send(Frame::text(at.to_string())).await.unwrap();
+        sender.flush().await.unwrap();
+        let came = timeout(Duration::from_secs(10), next_frame(&mut down)).await.unwrap();
+        assert_eq!(came, Frame::text(at.to_string()));
+    }
+    up.send(Frame::text("up")).await.unwrap();
+    up.flush().await.unwrap();
+    assert_eq!(receiving.await.unwrap(), Frame::text("up"));
+}
+
 #[tokio::test]
 async fn addresses_and_headers_are_checked() {
     for wrong in ["ws://h/", "h:80", "http://", "http://user:secret@h/", "http://h/#part"] {

@@ -203,3 +203,40 @@ fn read(token: &str) -> Option<Token> {
         Token::from_be_bytes(bytes)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::pending;
+    use moorline_tokio::Tokio;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_ticket_that_is_late_is_none_and_neither_is_its_links_token() {
+        let (hub, runtime) = (Arc::new(Hub::default()), Tokio::current());
+        let open = || hub.open(&runtime, Peer::new("sse"), Bytes::new()).ok().unwrap();
+        let (one, other) = (open(), open());
+        let late = runtime.now() + TICKET_TIME;
+        assert!(hub.inbox(&one.link, runtime.now()).is_some());
+        assert!(hub.inbox(&one.link, late).is_none());
+        assert!(hub.attach(&one.ticket, late).is_none());
+        // What has its stream in time lives on.
+        let link = hub.attach(&other.ticket, runtime.now()).unwrap();
+        assert!(hub.inbox(&other.link, late).is_some());
+        drop(link);
+        assert!(hub.inbox(&other.link, late).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_link_whose_stream_never_comes_leaves_nothing() {
+        let (hub, runtime) = (Arc::new(Hub::default()), Tokio::current());
+        let opened = hub.open(&runtime, Peer::new("sse"), Bytes::new()).ok().unwrap();
+        hub.close(true);
+        assert!(hub.open(&runtime, Peer::new("sse"), Bytes::new()).is_err());
+        opened.inbox.ended().await;
+        let put = opened.inbox.put(1, Bytes::new(), pending()).await;
+        assert!(put.is_err());
+        let state = hub.lock();
+        assert!(state.links.is_empty() && state.waiting.is_empty());
+    }
+}

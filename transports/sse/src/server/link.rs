@@ -17,6 +17,9 @@ pub(crate) struct Link<S>(Mutex<Shared<S>>);
 pub(crate) struct Shared<S> {
     stream: S,
     pub(crate) outbox: BytesMut,
+    /// How long a comment is to follow, and that none does yet.
+    padding: usize,
+    bare: bool,
     /// Somebody waits to write.
     stuck: bool,
     broken: bool,
@@ -26,11 +29,13 @@ pub(crate) struct Shared<S> {
 
 impl<S: Socket> Link<S> {
     /// The first line is a comment: some proxies pass nothing on before an answer's body begins.
-    pub(crate) fn new(stream: S) -> Arc<Self> {
+    pub(crate) fn new(stream: S, padding: usize) -> Arc<Self> {
         let outbox = BytesMut::from(COMMENT);
         Arc::new(Self(Mutex::new(Shared {
             stream,
             outbox,
+            padding,
+            bare: true,
             stuck: false,
             broken: false,
             closed: false,
@@ -58,6 +63,11 @@ impl<S: Socket> Shared<S> {
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.padding > 0 && std::mem::take(&mut self.bare) && !self.outbox.is_empty() {
+            self.outbox.extend_from_slice(b":");
+            self.outbox.resize(self.outbox.len() + self.padding, b' ');
+            self.outbox.extend_from_slice(b"\n");
+        }
         while !self.outbox.is_empty() {
             match ready!(Pin::new(&mut self.stream).poll_write(context, &self.outbox))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
@@ -66,6 +76,7 @@ impl<S: Socket> Shared<S> {
         }
         // An idle link holds no memory for what it has sent.
         self.outbox = BytesMut::new();
+        self.bare = true;
         Pin::new(&mut self.stream).poll_flush(context)
     }
 

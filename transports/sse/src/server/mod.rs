@@ -96,13 +96,14 @@ pub type SseAcceptor<N> = HttpAcceptor<N, EventStreams>;
 /// # Behind a proxy
 ///
 /// The answer asks not to be stored, changed or held back (`Cache-Control`, `X-Accel-Buffering`), and begins with a comment. A proxy
-/// that holds it back all the same lets no link come about: the client's attempt ends by its time, and nothing is lost. One that cuts
-/// idle answers needs a heartbeat below its limit, or in raw a [comment](Self::keep_alive).
+/// that passes blocks of some size on needs a [padding](Self::padding). One that holds the whole answer back lets no link come about:
+/// the client's attempt ends by its time, and nothing is lost. One that cuts idle answers needs a heartbeat below its limit, or in raw a [comment](Self::keep_alive).
 #[derive(Clone)]
 pub struct EventStreams {
     hub: Arc<Hub>,
     debounce: Duration,
     keep_alive: Duration,
+    padding: usize,
     raw: Option<Form>,
 }
 
@@ -115,7 +116,8 @@ impl EventStreams {
     /// All by default.
     #[must_use]
     pub fn new() -> Self {
-        Self { hub: Arc::default(), debounce: DEBOUNCE, keep_alive: KEEP_ALIVE, raw: None }
+        let (debounce, keep_alive) = (DEBOUNCE, KEEP_ALIVE);
+        Self { hub: Arc::default(), debounce, keep_alive, padding: 0, raw: None }
     }
 
     /// How close one write of a stream's may follow another: what is sent meanwhile goes together. The first one goes at once.
@@ -131,6 +133,14 @@ impl EventStreams {
     #[must_use]
     pub fn keep_alive(mut self, every: Duration) -> Self {
         self.keep_alive = every;
+        self
+    }
+
+    /// Ends each write of a stream with a comment of so many bytes: what a proxy holds back that passes blocks of that size on, 4 KiB
+    /// or 8 KiB usually. None by default: it costs as much for every message that goes by itself.
+    #[must_use]
+    pub fn padding(mut self, bytes: usize) -> Self {
+        self.padding = bytes;
         self
     }
 
@@ -279,6 +289,7 @@ impl fmt::Debug for EventStreams {
         f.debug_struct("EventStreams")
             .field("debounce", &self.debounce)
             .field("keep_alive", &self.keep_alive)
+            .field("padding", &self.padding)
             .field("raw", &self.raw)
             .finish_non_exhaustive()
     }
@@ -336,7 +347,7 @@ impl Route for EventStreams {
     ) -> Result<Halves<Self, S>, TransportError> {
         let mut known = arrived.peer("sse");
         let Arrived { stream, accepted, .. } = arrived;
-        let link = Link::new(stream);
+        let link = Link::new(stream, self.padding);
         let runtime = host.runtime.clone();
         let (paired, form) = match accepted.0 {
             Accepted::Paired(paired) => (Some(paired), Form::Paired),
