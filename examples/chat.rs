@@ -91,7 +91,9 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
         .route("/", get(async || Html(include_str!("chat/page.html"))))
         .route("/moorline.js", get(async || script))
         .route_service("/realtime", realtime);
-    let listener = TcpListener::bind(address).await?;
+    let listener = TcpListener::bind(address).await;
+    let listener =
+        listener.map_err(|error| format!("{address}: {error}; or: serve 127.0.0.1:9000"))?;
     println!("http://{}", listener.local_addr()?);
     let stop = async move {
         let _ = tokio::signal::ctrl_c().await;
