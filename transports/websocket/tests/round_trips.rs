@@ -141,3 +141,32 @@ async fn what_comes_in_one_packet_with_the_handshake_is_not_lost() {
     stream.write_all(&frame(LAST | TEXT, b"bird", true)[5..]).await.unwrap();
     assert_eq!(server.frame().await, Frame::text("bird"));
 }
+
+#[tokio::test]
+async fn a_small_message_after_a_large_burst_holds_no_more_than_four_times_its_size() {
+    const SMALL: usize = 1400;
+    let (mut client, mut server) = link().await;
+    // The thread's spare memory grows with what a burst leaves over after a read.
+    for _ in 0..4 {
+        for _ in 0..40 {
+            client.sender.send(Frame::binary(vec![1; 1500])).await.unwrap();
+        }
+        client.sender.flush().await.unwrap();
+        for _ in 0..40 {
+            server.frame().await;
+        }
+    }
+    for _ in 0..4 {
+        client.sender.send(Frame::binary(vec![2; SMALL])).await.unwrap();
+    }
+    client.sender.flush().await.unwrap();
+    for at in 0..4 {
+        // Each by itself: what is left over is the receiver's until the last is taken.
+        let payload = server.frame().await.into_payload();
+        if let Ok(memory) = payload.try_into_mut() {
+            assert!(memory.capacity() <= 4 * SMALL, "message {at} holds {}", memory.capacity());
+        } else {
+            assert!(at < 3, "somebody else has a part of the last one");
+        }
+    }
+}
