@@ -64,7 +64,11 @@ impl<S: Socket, R: Route> Connection<S, R> {
 
     /// Gives back what an idle connection does not need, if nothing is under way.
     pub(crate) fn rest(&mut self) {
-        if self.is_busy() || self.asked.lock().over {
+        let nothing = {
+            let state = self.asked.lock();
+            matches!(state.news, News::Nothing) && !state.busy && !state.over
+        };
+        if !nothing {
             return;
         }
         self.state = match self.state.take() {

@@ -16,7 +16,7 @@ pub(crate) struct Link<S>(Mutex<Shared<S>>);
 
 pub(crate) struct Shared<S> {
     stream: S,
-    pub(crate) outbox: BytesMut,
+    outbox: BytesMut,
     /// How long a comment is to follow, and that none does yet.
     padding: usize,
     bare: bool,
@@ -48,6 +48,17 @@ impl<S: Socket> Link<S> {
 }
 
 impl<S: Socket> Shared<S> {
+    /// Writes more into what waits, behind which a padding is due again.
+    pub(crate) fn put<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
+        self.bare = true;
+        write(&mut self.outbox)
+    }
+
+    /// How much waits.
+    pub(crate) fn waiting(&self) -> usize {
+        self.outbox.len()
+    }
+
     /// Writes everything, and flushes.
     pub(crate) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         if self.broken {

@@ -23,8 +23,7 @@ const LAST_BATCH: Duration = Duration::from_millis(100);
 /// The half of a link that receives.
 ///
 /// It gives what POSTs have brought, a batch after another, and ends 100 ms after the event stream does: what a page says last may
-/// come after that. One batch waits while another is
-/// taken apart; the next one's POST is not answered until there is room.
+/// come after that. While 64 KiB wait to be taken, a POST is not answered.
 ///
 /// # Cancel safety
 ///

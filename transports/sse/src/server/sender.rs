@@ -33,8 +33,9 @@ pub struct EventStreamSender<S> {
     link: Arc<Link<S>>,
     runtime: Arc<dyn Runtime>,
     debounce: Duration,
-    /// When it was written last; made on the first wait.
+    /// When it was written last.
     written: Time,
+    /// Made on the first wait.
     timer: Option<Pin<Box<dyn Timer>>>,
     form: Form,
 }
@@ -59,8 +60,9 @@ impl<S: Socket> EventStreamSender<S> {
     }
 
     async fn write(&mut self) -> Result<(), TransportError> {
+        let waiting = self.link.lock().waiting();
         poll_fn(|context| self.link.lock().poll_flush(context)).await?;
-        if !self.debounce.is_zero() {
+        if waiting > 0 && !self.debounce.is_zero() {
             self.written = self.runtime.now();
         }
         Ok(())
@@ -80,7 +82,7 @@ impl<S: Socket> EventStreamSender<S> {
 
 impl<S: Socket> Sender for EventStreamSender<S> {
     async fn send(&mut self, frame: Frame) -> Result<(), TransportError> {
-        if self.link.lock().outbox.len() >= BATCH {
+        if self.link.lock().waiting() >= BATCH {
             self.write().await?;
         }
         let mut link = self.link.lock();
@@ -88,14 +90,17 @@ impl<S: Socket> Sender for EventStreamSender<S> {
             return Err(TransportError::closed());
         }
         match self.form {
-            Form::Paired => put_frame(&frame, &mut link.outbox),
-            Form::Raw { whole } => whole::put(&frame, whole, &mut link.outbox)?,
+            Form::Paired => {
+                link.put(|outbox| put_frame(&frame, outbox));
+                Ok(())
+            }
+            Form::Raw { whole } => link.put(|outbox| whole::put(&frame, whole, outbox)),
         }
-        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), TransportError> {
-        if self.link.lock().outbox.len() < PACKET {
+        let waiting = self.link.lock().waiting();
+        if (1..PACKET).contains(&waiting) {
             self.wait().await;
         }
         self.write().await
@@ -110,7 +115,7 @@ impl<S: Socket> Sender for EventStreamSender<S> {
             link.closed = true;
             // An event of that name says nothing to a stranger: the stream ends.
             if self.form == Form::Paired {
-                put_close(&close, &mut link.outbox);
+                link.put(|outbox| put_close(&close, outbox));
             }
         }
         self.write().await
