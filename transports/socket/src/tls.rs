@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::{TlsAcceptor, TlsConnector};
+use futures_util::{AsyncReadExt as _, AsyncWriteExt as _};
 use moorline_core::{TransportError, TransportErrorKind};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -16,6 +17,9 @@ use crate::Stream;
 
 /// The protocol that is spoken within, as TLS names it (RFC 7301).
 const ALPN: &[u8] = b"http/1.1";
+
+/// How much a client that is refused may still send, in bytes: its first request, written before it knew.
+const LATE: u64 = 64 * 1024;
 
 /// Whom a client trusts, and who it is.
 #[derive(Clone)]
@@ -137,7 +141,7 @@ impl TlsServer {
         Self { config }
     }
 
-    /// Shakes hands with a client. No time limit.
+    /// Shakes hands with a client. No time limit: one that is refused has its socket until it closes it, or has sent 64 KiB.
     ///
     /// # Errors
     ///
@@ -151,8 +155,21 @@ impl TlsServer {
         &self,
         stream: S,
     ) -> Result<Stream<S>, TransportError> {
-        let secured = TlsAcceptor::from(self.config.clone()).accept(stream).await;
-        secured.map(Stream::tls).map_err(|error| failure(error, "a client"))
+        match TlsAcceptor::from(self.config.clone()).accept(stream).into_fallible().await {
+            Ok(secured) => Ok(Stream::tls(secured)),
+            Err((error, stream)) => {
+                part(stream).await;
+                Err(failure(error, "a client"))
+            }
+        }
+    }
+}
+
+/// Waits for a refused client to leave. A socket that is closed with something unread resets the connection, and the client would
+/// not read why it was refused.
+async fn part<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    if stream.close().await.is_ok() {
+        let _ = futures_util::io::copy(stream.take(LATE), &mut futures_util::io::sink()).await;
     }
 }
 
