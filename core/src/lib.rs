@@ -8,6 +8,7 @@
 //! | a transport's client side | [`Transport`], [`Sender`], [`Receiver`]: see [`transport`] |
 //! | a transport's server side | [`Acceptor`], [`Pending`]: see [`acceptor`] |
 //! | a runtime | [`Runtime`], [`Timer`]: see [`runtime`]; with sockets [`Net`]: see [`net`] |
+//! | what answers queries | [`QueryEngine`], [`LiveQuery`]: see [`query`] |
 
 pub mod acceptor;
 mod boxed;
@@ -19,6 +20,7 @@ mod id;
 pub mod machine;
 mod message;
 pub mod net;
+pub mod query;
 mod reason;
 pub mod runtime;
 mod time;
@@ -38,6 +40,7 @@ pub use id::ConnectionId;
 pub use machine::{Backoff, Buffer, Config, Heartbeat, Machine, Overflow};
 pub use message::{Class, Data, Message};
 pub use net::{Net, NetListener};
+pub use query::{Asker, LiveQuery, Prepared, QueryEngine, QueryError, Rows};
 pub use reason::{Reason, Side, close_code};
 pub use runtime::{Runtime, Timer};
 pub use time::Time;
