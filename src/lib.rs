@@ -97,8 +97,9 @@ pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
     Acceptor, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config, Connected, ConnectionId,
-    Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Message, MessageError, Origin,
-    Overflow, Peer, Reason, Recovery, Runtime, Status, Time, Transport, TransportError, close_code,
+    Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Member, Message, MessageError,
+    Origin, Overflow, Peer, Presence, PresenceChange, QueryError, QueryFailure, Reason, Recovery,
+    Runtime, Status, Time, Transport, TransportError, close_code,
 };
 #[cfg(all(feature = "http-server", any(feature = "sse", feature = "websocket")))]
 pub use moorline_http::{
@@ -136,7 +137,8 @@ pub use streams::{Events, Messages, Statuses};
 pub mod event {
     pub use crate::listeners::{
         Connect, Connecting, Disconnect, Error, EventKind, Kind, Lagged, Message, MessageError,
-        Missed, Reconnect, ReconnectAttempt, ReconnectFailed, Recovery, StatusChange, Unheard,
+        Missed, Presence, Properties, QueryError, Reconnect, ReconnectAttempt, ReconnectFailed,
+        Recovery, StatusChange, Throttled, Unheard,
     };
 }
 

@@ -11,7 +11,7 @@ use futures_core::Stream;
 use moorline_core::Message;
 
 use crate::sync::lock;
-use crate::{Event, Status};
+use crate::{Event, Member, PresenceChange, Status};
 
 /// How many events wait for a reader. Past it the oldest are dropped.
 const MAX_EVENTS: usize = 1024;
@@ -122,6 +122,26 @@ pub(crate) fn weight(event: &Event) -> usize {
                 + error.message.len()
                 + error.details.as_ref().map_or(0, |details| details.len())
         }
+        Event::Properties(pairs) => {
+            pairs.iter().map(|(name, value)| name.len() + value.len()).sum()
+        }
+        Event::Presence(presence) => presence.channel.len() + members_weight(&presence.change),
+        Event::QueryError(failure) => {
+            failure.query.as_ref().map_or(0, String::len) + failure.error.message.len()
+        }
+        _ => 0,
+    }
+}
+
+fn members_weight(change: &PresenceChange) -> usize {
+    let one = |member: &Member| {
+        member.id.len() + member.data.as_ref().map_or(0, |data| data.len()) + size_of::<Member>()
+    };
+    match change {
+        PresenceChange::Members(members) => members.iter().map(one).sum(),
+        PresenceChange::Joined(member)
+        | PresenceChange::Left(member)
+        | PresenceChange::Updated(member) => one(member),
         _ => 0,
     }
 }

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
+use bytestring::ByteString;
+use serde::de::DeserializeOwned;
 
-use crate::{CloseFrame, ConnectionId, Message, Reason};
+use crate::{CloseFrame, ConnectionId, Message, QueryError, Reason};
 
 /// Where a connection stands (R9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -69,6 +71,91 @@ pub enum Event {
     Unheard(u64),
     /// This reader was too slow, and has missed so many events.
     Lagged(u64),
+    /// The server has set properties (R14): all of them, as they are now.
+    Properties(Vec<(String, String)>),
+    /// The server holds features back, or none any more (R37): the names of those that it holds back now.
+    Throttled(Vec<String>),
+    /// Who is on a channel has changed (R30).
+    Presence(Presence),
+    /// A query failed (R41).
+    QueryError(QueryFailure),
+}
+
+/// Who is on a channel, or who has come or gone (R30).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Presence {
+    /// The channel.
+    pub channel: ByteString,
+    /// What has changed.
+    pub change: PresenceChange,
+}
+
+impl Presence {
+    /// A change on that channel.
+    pub fn new(channel: impl Into<ByteString>, change: PresenceChange) -> Self {
+        Self { channel: channel.into(), change }
+    }
+}
+
+/// What has changed on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PresenceChange {
+    /// These are all, this end included: told after a join, and anew when changes may have been missed.
+    Members(Vec<Member>),
+    /// One has come.
+    Joined(Member),
+    /// One has gone.
+    Left(Member),
+    /// One has changed its profile.
+    Updated(Member),
+    /// The server does not tell any more who is there: too many are, or it is under load.
+    Hidden,
+}
+
+/// One on a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Member {
+    /// Who it is among the channel's members. It stays the same as long as its session goes on.
+    pub id: ByteString,
+    /// Its profile, a JSON value; `None` when it has none.
+    pub data: Option<Bytes>,
+}
+
+impl Member {
+    /// A member of that id and profile.
+    pub fn new(id: impl Into<ByteString>, data: Option<Bytes>) -> Self {
+        Self { id: id.into(), data }
+    }
+
+    /// Its profile; `None` when it has none.
+    ///
+    /// # Errors
+    ///
+    /// When it is not of that type.
+    pub fn profile<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        self.data.as_ref().map(|data| serde_json::from_slice(data)).transpose()
+    }
+}
+
+/// A query that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct QueryFailure {
+    /// The query; `None` where no single one is meant.
+    pub query: Option<String>,
+    /// Why.
+    pub error: QueryError,
+}
+
+impl QueryFailure {
+    /// That query failed for that reason.
+    #[must_use]
+    pub const fn new(query: Option<String>, error: QueryError) -> Self {
+        Self { query, error }
+    }
 }
 
 /// What became of a session (R45).

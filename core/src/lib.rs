@@ -33,7 +33,10 @@ use std::pin::Pin;
 pub use acceptor::{Acceptor, Peer, Pending};
 pub use boxed::{BoxReceiver, BoxSender, BoxTransport};
 pub use error::{TransportError, TransportErrorKind};
-pub use event::{Connected, Disconnect, ErrorEvent, Event, MessageError, Origin, Recovery, Status};
+pub use event::{
+    Connected, Disconnect, ErrorEvent, Event, Member, MessageError, Origin, Presence,
+    PresenceChange, QueryFailure, Recovery, Status,
+};
 pub use fallback::{Fallback, FallbackReceiver};
 pub use frame::{CloseFrame, Frame};
 pub use id::ConnectionId;

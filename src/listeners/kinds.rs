@@ -77,6 +77,14 @@ kinds! {
     Unheard: u64 = Event::Unheard(count) => count;
     /// [`Event::Lagged`].
     Lagged: u64 = Event::Lagged(count) => count;
+    /// [`Event::Properties`].
+    Properties: Vec<(String, String)> = Event::Properties(pairs) => pairs;
+    /// [`Event::Throttled`].
+    Throttled: Vec<String> = Event::Throttled(features) => features;
+    /// [`Event::Presence`].
+    Presence: core::Presence = Event::Presence(presence) => presence;
+    /// [`Event::QueryError`].
+    QueryError: core::QueryFailure = Event::QueryError(failure) => failure;
 }
 
 impl Kind {
@@ -96,6 +104,10 @@ impl Kind {
             Event::ReconnectFailed => Self::ReconnectFailed,
             Event::Unheard(_) => Self::Unheard,
             Event::Lagged(_) => Self::Lagged,
+            Event::Properties(_) => Self::Properties,
+            Event::Throttled(_) => Self::Throttled,
+            Event::Presence(_) => Self::Presence,
+            Event::QueryError(_) => Self::QueryError,
             _ => Self::Any,
         }
     }
