@@ -75,6 +75,8 @@ pub(crate) struct Item {
 enum Job {
     Event(Event),
     Message(Item),
+    /// These, for what that message carries, whatever else is listened for.
+    Calls(Vec<Arc<Callback>>, Item),
 }
 
 /// A job with all that its listeners need.
@@ -207,7 +209,8 @@ impl Delivery {
             return self.put_into_inbox(messages, now, wakes);
         }
         for received in messages {
-            self.deliver_one(received, now, wakes, dropped);
+            let (item, exchange) = self.receive(received, now);
+            self.hand_out(item, exchange, wakes, dropped);
         }
     }
 
@@ -241,25 +244,35 @@ impl Delivery {
         (self.held, self.arrivals) = (held, number);
     }
 
-    fn deliver_one(
+    /// A message has come. It is held from now on, until it is [taken](Self::count_taken).
+    pub(crate) fn receive(&mut self, received: Received, arrived: Time) -> (Item, Exchange) {
+        let Received { message, exchange, cost, numbered } = received;
+        self.held += cost;
+        self.arrivals += 1;
+        let (number, link, session) = (self.arrivals, self.link, self.session);
+        (
+            Item { message, number, cost, numbered, link, session, arrived, streamed: false },
+            exchange,
+        )
+    }
+
+    /// Gives a message to whom it is for. What has to be dropped for it is added to `dropped`, to be dropped without the
+    /// lock.
+    pub(crate) fn hand_out(
         &mut self,
-        received: Received,
-        now: Time,
+        mut item: Item,
+        exchange: Exchange,
         wakes: &mut Vec<Waker>,
         dropped: &mut Vec<Item>,
     ) {
-        let Received { message, exchange, cost, numbered } = received;
         if !matches!(exchange, Exchange::None) {
-            return self.deliver_exchange(exchange, message, cost, now, wakes);
+            return self.hand_out_exchange(exchange, item, wakes);
         }
-        let streamed = !self.streams.is_empty()
-            && self.push_to_streams(&Event::Message(message.clone()), wakes);
-        self.arrivals += 1;
-        let heard = self.registry.hear_message(&message);
-        let item = self.item(message, cost, numbered, now, streamed);
-        if heard {
+        item.streamed = !self.streams.is_empty()
+            && self.push_to_streams(&Event::Message(item.message.clone()), wakes);
+        if self.registry.hear_message(&item.message) {
             self.push_job(Job::Message(item), wakes);
-        } else if self.has_reader || streamed || self.unheard == 0 {
+        } else if self.has_reader || item.streamed || self.unheard == 0 {
             self.inbox.push_back(item);
             // With more than one in it, the first reader is awake already.
             if self.inbox.len() == 1 {
@@ -273,34 +286,17 @@ impl Delivery {
         }
     }
 
-    fn item(
-        &mut self,
-        message: Message,
-        cost: usize,
-        numbered: bool,
-        arrived: Time,
-        streamed: bool,
-    ) -> Item {
-        self.held += cost;
-        let (number, link, session) = (self.arrivals, self.link, self.session);
-        Item { message, number, cost, numbered, link, session, arrived, streamed }
-    }
-
     /// A request goes to who answers, an answer to who has asked.
-    fn deliver_exchange(
-        &mut self,
-        exchange: Exchange,
-        message: Message,
-        cost: usize,
-        now: Time,
-        wakes: &mut Vec<Waker>,
-    ) {
-        let item = self.item(message, cost, true, now, false);
+    fn hand_out_exchange(&mut self, exchange: Exchange, item: Item, wakes: &mut Vec<Waker>) {
         let answer = match exchange {
             Exchange::Request(id) => return self.requests.ask(id, item, wakes),
             Exchange::Response(id) => (id, Ok(item.message.clone())),
             Exchange::Failure(id, error) => (id, Err(*error)),
-            Exchange::None => return,
+            // These are not for the application here.
+            Exchange::None | Exchange::Publish(_) | Exchange::State(_) => {
+                self.count_taken(&item);
+                return;
+            }
         };
         self.requests.answered(answer.0, answer.1, wakes);
         self.count_taken(&item);
@@ -462,6 +458,21 @@ impl Delivery {
         (token, start)
     }
 
+    /// Has these called, behind what waits for the listeners already. Whether the caller has to start the listeners' task.
+    pub(crate) fn call_later(
+        &mut self,
+        callbacks: Vec<Arc<Callback>>,
+        item: Item,
+        wakes: &mut Vec<Waker>,
+    ) -> bool {
+        let start = matches!(self.worker, Worker::None);
+        if start {
+            self.worker = Worker::Busy;
+        }
+        self.push_job(Job::Calls(callbacks, item), wakes);
+        start
+    }
+
     /// Removes listeners, and gives what waited for them alone back to the inbox. The listeners are dropped
     /// by the caller, without the lock.
     pub(crate) fn remove_listeners(
@@ -541,6 +552,12 @@ impl Delivery {
                     (event, None)
                 }
                 Some(Job::Message(item)) => (Event::Message(item.message.clone()), Some(item)),
+                Some(Job::Calls(callbacks, item)) => {
+                    called.clear();
+                    called.extend(callbacks);
+                    let event = Event::Message(item.message.clone());
+                    return Ok(Some(Call { event, item: Some(item), gave_back: false }));
+                }
                 None if self.ended => {
                     self.worker = Worker::None;
                     // Under the same lock: a listener that is added now has a task of its own.

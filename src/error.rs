@@ -67,6 +67,72 @@ pub enum RequestError {
     Unreadable(String),
 }
 
+/// Why a channel was not joined.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// No channel can have this name.
+    #[error("the channel's name: {0}")]
+    Name(String),
+    /// The codec has no channels.
+    #[error("the codec has no channels: choose `Json` or `Binary`")]
+    Unsupported,
+    /// The server does not let this end on it, or has taken it off.
+    #[error("{message} ({code})")]
+    Refused {
+        /// For programs: the server's own.
+        code: String,
+        /// For people.
+        message: String,
+    },
+    /// This end has left it meanwhile.
+    #[error("the channel was left meanwhile")]
+    Left,
+    /// The connection is closed. The channel is joined when it is opened again.
+    #[error("the connection is closed: the channel is joined when it is opened again")]
+    Closed,
+}
+
+/// Why it is not known who is on a channel.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MembersError {
+    /// The server does not tell: this end is not on the channel, or too many are.
+    #[error("the server does not tell who is there: join the channel first, or too many are on it")]
+    Hidden,
+    /// No answer came in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The connection is closed.
+    #[error("the connection is closed")]
+    Closed,
+}
+
+/// Why a profile was not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// The value cannot be written as JSON.
+    #[error("the profile cannot be written as JSON: {0}")]
+    Json(String),
+    /// It is too large.
+    #[error("the profile has {size} bytes as JSON, limit {limit}")]
+    TooLarge {
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+/// A connection has as many properties as it may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the connection has {limit} properties already, and may have no more")]
+pub struct PropertyError {
+    /// How many it may have.
+    pub limit: usize,
+}
+
 /// Why a connection did not open.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

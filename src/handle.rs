@@ -136,7 +136,7 @@ impl Handle {
     }
 
     /// By hand and not an `async fn`: a message is moved once less with each layer that there is not.
-    fn enqueue(
+    pub(crate) fn enqueue(
         &self,
         outgoing: Result<Outgoing, SendError>,
     ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
@@ -154,22 +154,23 @@ impl Handle {
         })
     }
 
-    /// Sends what a broadcast has encoded, without waiting. Whether there was room.
-    pub(crate) fn broadcast_encoded(&self, outgoing: Outgoing) -> bool {
-        let (sent, waker) = lock(&self.shared.state).broadcast(outgoing);
-        wake(waker);
-        sent
-    }
-
     fn is_numbered(&self, outgoing: &Outgoing) -> bool {
         outgoing.class == Class::AtLeastOnce
             && self.codec().is_some_and(|codec| codec.has_session())
     }
 
     fn encode(&self, message: Message) -> Result<Outgoing, SendError> {
-        let codec = self.codec().ok_or(SendError::NotConnected)?;
         let about = About::of(&message);
-        let frame = codec.encode(Packet::Message(message))?;
+        self.encode_packet(Packet::Message(message), &about)
+    }
+
+    pub(crate) fn encode_packet(
+        &self,
+        packet: Packet,
+        about: &About,
+    ) -> Result<Outgoing, SendError> {
+        let codec = self.codec().ok_or(SendError::NotConnected)?;
+        let frame = codec.encode(packet)?;
         Ok(about.outgoing(frame, &*self.shared.runtime))
     }
 
@@ -399,7 +400,7 @@ impl Handle {
         lock(&self.shared.delivery).registry().count(E::KIND)
     }
 
-    fn add(&self, callback: Callback, once: bool) -> Token {
+    pub(crate) fn add(&self, callback: Callback, once: bool) -> Token {
         let mut wakes = Vec::new();
         let (token, start) = lock(&self.shared.delivery).add_listener(callback, once, &mut wakes);
         wakes.into_iter().for_each(Waker::wake);
@@ -418,6 +419,11 @@ impl Handle {
         // What went back to the inbox may be too old there.
         self.shared.wake_driver();
         removed.len()
+    }
+
+    /// Whether both ends shake hands, number and acknowledge: not in raw.
+    pub(crate) fn has_session(&self) -> bool {
+        self.codec().is_none_or(|codec| codec.has_session())
     }
 
     pub(crate) fn codec(&self) -> Option<&Arc<dyn Codec>> {

@@ -76,6 +76,7 @@ mod handle;
 #[cfg(all(any(feature = "sse", feature = "websocket"), feature = "tokio"))]
 mod http;
 mod listeners;
+pub mod query;
 mod receipt;
 mod requests;
 mod sending;
@@ -85,9 +86,10 @@ mod stats;
 mod streams;
 mod sync;
 
-pub use client::{Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
+pub use client::{Channel, Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
 pub use error::{
-    ConnectError, DisconnectError, PingError, RequestError, RunError, SendError, StopError,
+    ConnectError, DisconnectError, JoinError, MembersError, PingError, ProfileError, PropertyError,
+    RequestError, RunError, SendError, StopError,
 };
 pub use handle::Handle;
 pub use listeners::{Outcome, Token};
@@ -127,6 +129,7 @@ pub use moorline_tokio::Tokio;
 pub use moorline_websocket::WebSocket;
 #[cfg(all(feature = "websocket", feature = "http-server"))]
 pub use moorline_websocket::{WebSocketAcceptor, WebSockets};
+pub use query::{QueryBatch, QueryOptions, QueryResult, QuerySet};
 pub use receipt::{NotAcknowledged, Receipt};
 pub use requests::Request;
 pub use server::{Server, ServerConnection};

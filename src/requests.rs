@@ -356,7 +356,7 @@ pub(crate) fn no_handler(shared: &Shared, id: u64) -> Option<Outgoing> {
     response(shared, Response { id, result: Err(error) })
 }
 
-fn response(shared: &Shared, response: Response) -> Option<Outgoing> {
+pub(crate) fn response(shared: &Shared, response: Response) -> Option<Outgoing> {
     let id = response.id;
     let codec = shared.codec.get()?;
     let frame = codec.encode(Packet::Response(Box::new(response))).or_else(|error| {

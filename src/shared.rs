@@ -96,6 +96,10 @@ pub(crate) enum Command {
     /// The client has come back over that link (a server's).
     Adopt(Box<Adoption>),
     Ping,
+    /// What stands for this end beside its messages has changed (a client's).
+    Standing,
+    /// These features are held back now (a server's).
+    Throttle(Vec<String>),
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
@@ -221,7 +225,15 @@ impl State {
             }
             // One ping answers all who wait.
             Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
-            Command::Ping | Command::Cut | Command::Cancel(_) | Command::Adopt(_) => {}
+            Command::Standing if matches!(self.commands.last(), Some(Command::Standing)) => {
+                return None;
+            }
+            Command::Ping
+            | Command::Standing
+            | Command::Throttle(_)
+            | Command::Cut
+            | Command::Cancel(_)
+            | Command::Adopt(_) => {}
             // Counted where it is accepted.
             Command::Send(_) => {}
         }

@@ -78,6 +78,8 @@ pub mod close_code {
     pub const RESTART: u16 = 1012;
     /// Refused for now: come back later.
     pub const TRY_LATER: u16 = 1013;
+    /// It is not known any more who the client is: come back to the session with fresh credentials.
+    pub const EXPIRED: u16 = 3000;
     /// The server disconnects one client, without a code of its own.
     pub const SERVER_DISCONNECT: u16 = 4000;
 }

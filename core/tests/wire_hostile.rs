@@ -161,10 +161,10 @@ fn unknown_flags_and_types_are_refused() {
     let (class, data) = (binary(&[17, 3]), binary(&[17, 0b1100]));
     assert_eq!(class, DecodeError::Invalid { field: "message.class", expected: "0, 1 or 2" });
     assert_eq!(data, DecodeError::Invalid { field: "message.data", expected: "0, 1 or 2" });
-    assert_eq!(binary(&[28, 1, 2]), DecodeError::UnknownType("28".into()));
+    assert_eq!(binary(&[37, 1, 2]), DecodeError::UnknownType("37".into()));
     assert_eq!(binary(&[0]), DecodeError::UnknownType("0".into()));
     assert_eq!(binary(&[]), DecodeError::Truncated { field: "type" });
-    assert_eq!(json(r#"{"type":"join"}"#), DecodeError::UnknownType("join".into()));
+    assert_eq!(json(r#"{"type":"meow"}"#), DecodeError::UnknownType("meow".into()));
     for (kind, field) in [(19, "skip.count"), (20, "gap.count"), (21, "lagged.count")] {
         assert_eq!(binary(&[kind, 0]), DecodeError::Invalid { field, expected: "at least 1" });
     }

@@ -1,16 +1,28 @@
 //! A client's connection.
 
 use std::fmt;
+use std::future::Future;
 use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use moorline_core::wire::Close;
-use moorline_core::{Status, close_code};
+use bytes::Bytes;
+use bytestring::ByteString;
+use moorline_core::wire::{Close, Packet, Publish};
+use moorline_core::{Message, Status, close_code};
+use serde::Serialize;
 
+use super::{Channel, Standing};
+use crate::listeners::{Callback, Outcome, Token};
+use crate::query::QuerySet;
+use crate::sending::About;
+use crate::server::{USER_EVENT, UserEvent};
 use crate::shared::{Command, Shared};
 use crate::sync::{lock, wait_until};
-use crate::{ConnectError, Handle};
+use crate::{ConnectError, Handle, ProfileError, Receipt, SendError};
+
+/// The largest profile in bytes: each is told to everybody on its channels.
+const MAX_PROFILE: usize = 4096;
 
 /// A client's connection. Cheap to clone; all clones are one connection.
 ///
@@ -23,11 +35,15 @@ pub struct Connection {
 }
 
 /// Closes the connection when the last handle is gone.
-struct Guarded(Handle);
+struct Guarded(Handle, Arc<Standing>);
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        Self { handle: Arc::new(Guarded(Handle::new(shared))) }
+    pub(crate) fn new(shared: Arc<Shared>, standing: Arc<Standing>) -> Self {
+        Self { handle: Arc::new(Guarded(Handle::new(shared), standing)) }
+    }
+
+    pub(super) fn standing(&self) -> &Arc<Standing> {
+        &self.handle.1
     }
 
     /// Opens a closed connection again, and waits until it is open or has failed for good (R3). Listeners
@@ -119,6 +135,123 @@ impl Connection {
     /// [`disconnect`](Self::disconnect) without an answer.
     pub fn close(&self) {
         self.disconnect();
+    }
+
+    /// A channel: join it, publish there, see who else is there (R26, R29, R30).
+    #[must_use]
+    pub fn channel(&self, name: impl Into<ByteString>) -> Channel<'_> {
+        Channel::new(self, name.into())
+    }
+
+    /// The channels that this end is on or wants to be, in the order in which they were joined.
+    #[must_use]
+    pub fn channels(&self) -> Vec<ByteString> {
+        lock(self.standing().state()).channels.names()
+    }
+
+    /// Sends a message to every connection of the server (R26), if the server lets clients do that: see
+    /// [`Channels`](crate::server::Channels). This end hears it too; see [`broadcast_to_others`](Self::broadcast_to_others).
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Handle::send). What the server does not pass on it tells by an [`Error`](crate::Event::Error) event.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `send`.
+    pub fn broadcast(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
+        self.broadcast_with(message.into(), Some(true))
+    }
+
+    /// [`broadcast`](Self::broadcast) to all but this end (R27).
+    ///
+    /// # Errors
+    ///
+    /// As `broadcast`.
+    ///
+    /// # Cancel safety
+    ///
+    /// As `send`.
+    pub fn broadcast_to_others(
+        &self,
+        message: impl Into<Message>,
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
+        self.broadcast_with(message.into(), Some(false))
+    }
+
+    fn broadcast_with(
+        &self,
+        mut message: Message,
+        echo: Option<bool>,
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send {
+        message.channel = None;
+        self.publish_with(message, echo)
+    }
+
+    pub(super) fn publish_with(
+        &self,
+        message: Message,
+        echo: Option<bool>,
+    ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send + use<'_> {
+        let about = About::of(&message);
+        let packet = Packet::Publish(Box::new(Publish { message, echo }));
+        self.enqueue(self.encode_packet(packet, &about))
+    }
+
+    /// Sets the profile that others on the same channels see (R30): any value that serde writes as JSON, of at most 4 KiB. It
+    /// outlives reconnects. Others on the same channels hear of it, and this end too where its membership has an echo.
+    ///
+    /// # Errors
+    ///
+    /// When the value cannot be written as JSON, or is too large.
+    pub fn update_profile<T: Serialize + ?Sized>(&self, profile: &T) -> Result<(), ProfileError> {
+        self.set_profile(Some(profile), None)
+    }
+
+    /// [`update_profile`](Self::update_profile) without hearing of it at this end (R27).
+    ///
+    /// # Errors
+    ///
+    /// As `update_profile`.
+    pub fn update_profile_silently<T: Serialize + ?Sized>(
+        &self,
+        profile: &T,
+    ) -> Result<(), ProfileError> {
+        self.set_profile(Some(profile), Some(false))
+    }
+
+    fn set_profile<T: Serialize + ?Sized>(
+        &self,
+        profile: Option<&T>,
+        echo: Option<bool>,
+    ) -> Result<(), ProfileError> {
+        let written = profile.map(serde_json::to_vec).transpose();
+        let data = written.map_err(|error| ProfileError::Json(error.to_string()))?;
+        let size = data.as_ref().map_or(0, Vec::len);
+        if size > MAX_PROFILE {
+            return Err(ProfileError::TooLarge { size, limit: MAX_PROFILE });
+        }
+        let data = data.map(Bytes::from);
+        self.standing().change(&self.shared, |state| state.channels.set_profile(data, echo));
+        Ok(())
+    }
+
+    /// Listens for what concerns the user of this connection (R32): see
+    /// [`Group::emit_event`](crate::server::Group::emit_event).
+    pub fn on_user_event<F, R, M>(&self, listener: F) -> Token
+    where
+        F: Fn(UserEvent) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        self.add(Callback::of_event(USER_EVENT, listener), false)
+    }
+
+    /// A new set of queries (R38).
+    pub fn query_set(&self) -> QuerySet {
+        QuerySet::new(self.shared.clone(), self.standing().clone())
     }
 
     /// A handle that does not keep the connection open: for its own listeners.

@@ -1,8 +1,10 @@
 //! The client: an idle description of connections, and the connections that it opens.
 
 mod builder;
+mod channel;
 mod connection;
 mod role;
+mod standing;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +13,10 @@ use moorline_core::machine::Machine;
 use moorline_core::{Config, Runtime, Status};
 
 pub use self::builder::{ClientBuilder, ClientSettings};
+pub use self::channel::Channel;
 pub use self::connection::{Connection, WeakConnection};
 pub(crate) use self::role::{Attempts, ClientRole};
+pub(crate) use self::standing::{Callbacks, Standing, Told, Wanted};
 use crate::ConnectError;
 use crate::driver::Driver;
 use crate::shared::Shared;
@@ -87,10 +91,11 @@ impl Client {
         }
         let seed = self.seed.unwrap_or_else(|| self.runtime.random() as u64);
         let machine = Machine::client(self.config.clone(), seed);
-        let role = ClientRole::new(self.attempts.clone());
+        let standing = Arc::new(Standing::default());
+        let role = ClientRole::new(self.attempts.clone(), standing.clone());
         let driver = Driver::new(shared.clone(), machine, role);
         self.runtime.spawn("connection", Box::pin(driver));
-        Connection::new(shared)
+        Connection::new(shared, standing)
     }
 
     /// The configuration of its connections (R13).

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use moorline_core::machine::{Failure, Refusal};
-use moorline_core::wire::Hello;
+use moorline_core::machine::{Failure, Outgoing, Refusal};
+use moorline_core::wire::{Hello, Packet};
 use moorline_core::{BoxFuture, ConnectRequest, ConnectionId, Transport};
 
+use super::Standing;
 use crate::Event;
+use crate::delivery::Item;
 use crate::driver::{Admitted, Attempt, Link, Role};
 use crate::error::panic_text;
 use crate::server::Admission;
 use crate::shared::Shared;
+use crate::sync::lock;
 
 /// Fetches credentials: a JSON value, or why there is none.
 pub(crate) type Credentials =
@@ -57,11 +60,12 @@ pub(crate) fn attempts<T: Transport>(
 /// A client's [`Role`].
 pub(crate) struct ClientRole {
     attempts: Attempts,
+    standing: Arc<Standing>,
 }
 
 impl ClientRole {
-    pub(crate) const fn new(attempts: Attempts) -> Self {
-        Self { attempts }
+    pub(crate) const fn new(attempts: Attempts, standing: Arc<Standing>) -> Self {
+        Self { attempts, standing }
     }
 }
 
@@ -89,9 +93,36 @@ impl Role for ClientRole {
 
     fn keeps(&mut self, _bytes: usize) {}
 
-    fn closed(&mut self) {}
+    fn closed(&mut self) {
+        self.standing.set_closed(true);
+    }
 
-    fn before(&mut self, _shared: &Arc<Shared>, _event: &Event) {}
+    fn before(&mut self, _shared: &Arc<Shared>, event: &Event) {
+        match event {
+            Event::Connecting | Event::Connect(_) => self.standing.set_closed(false),
+            _ => {}
+        }
+    }
+
+    fn state(
+        &mut self,
+        shared: &Arc<Shared>,
+        packet: Packet,
+        item: Item,
+    ) -> Result<Option<Item>, (Item, Refusal)> {
+        Ok(match packet {
+            Packet::Properties(properties) => {
+                lock(&shared.state).properties.clone_from(&properties);
+                shared.dispatch(Event::Properties(properties));
+                Some(item)
+            }
+            packet => self.standing.hear(shared, packet, item),
+        })
+    }
+
+    fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {
+        self.standing.tell(shared, all)
+    }
 
     fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>> {
         None

@@ -4,6 +4,7 @@
 //! the end of a write, a deadline), lets the machine answer all of it, and hands the link one batch. Reading goes on while a
 //! write is stuck, since both halves are polled side by side.
 
+mod gate;
 mod link;
 mod role;
 mod tell;
@@ -20,6 +21,8 @@ use moorline_core::{
     BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
 };
 
+use self::gate::Gate;
+pub(crate) use self::gate::Verdict;
 pub(crate) use self::link::Link;
 pub(crate) use self::role::{Admitted, Attempt, Coming, Role};
 use crate::requests;
@@ -59,6 +62,7 @@ pub(crate) struct Driver<R: Role> {
     suspended: bool,
     attempt: Option<BoxFuture<'static, Attempt>>,
     authentication: Option<BoxFuture<'static, Result<Admission, Refusal>>>,
+    gate: Gate,
     /// Runs in this task, so that what it is given and what it sends back need no other task's turn.
     hook: Option<BoxFuture<'static, ()>>,
     /// The hook was woken.
@@ -112,6 +116,7 @@ impl<R: Role> Driver<R> {
             suspended: false,
             attempt: None,
             authentication: None,
+            gate: Gate::default(),
             hook: None,
             hook_woken: false,
             batch: Vec::new(),
@@ -165,11 +170,12 @@ impl<R: Role> Driver<R> {
             return;
         }
         let Adoption { link, can: capabilities, coming } = adoption;
-        let Coming { window, max_frame, received, properties } = coming;
+        let Coming { window, max_frame, received, properties, expires } = coming;
         self.tell(Input::LinkLost(Loss::Ended));
         self.drain();
         let Some(id) = self.role.renew_id() else { return };
         self.take_link(link, capabilities);
+        self.role.admitted_until(expires);
         let back = Return { capabilities, window, max_frame, received, id, properties };
         self.tell(Input::Resume(Box::new(back)));
         self.drain();
@@ -187,6 +193,7 @@ impl<R: Role> Driver<R> {
         self.poll_authentication(context);
         self.poll_link(context);
         self.drain();
+        self.poll_gate(context);
         self.poll_hook(context);
         self.look_at_delivery();
         self.drain();
@@ -225,6 +232,8 @@ impl<R: Role> Driver<R> {
                 Command::Lagged(count) => self.tell(Input::Lagged(count)),
                 Command::Cancel(ticket) => self.tell(Input::Cancel(ticket)),
                 Command::Adopt(adoption) => self.adopt(*adoption),
+                Command::Standing => self.tell_standing(),
+                Command::Throttle(features) => self.tell(Input::Throttle(features)),
                 Command::Ping => self.tell(Input::Ping),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
@@ -394,7 +403,7 @@ impl<R: Role> Driver<R> {
         if self.tick() {
             return true;
         }
-        let deadline = self.wanted.min(self.unheard);
+        let deadline = self.wanted.min(self.unheard).min(self.role.deadline());
         if deadline < self.armed {
             self.armed = deadline;
             self.timer.as_mut().reset(deadline);
@@ -414,6 +423,9 @@ impl<R: Role> Driver<R> {
         if due {
             self.tell(Input::Tick);
             self.give_memory_back();
+        }
+        if self.role.deadline() <= self.now {
+            self.role.tick(&self.shared, self.now);
         }
         due
     }
@@ -446,7 +458,10 @@ impl<R: Role> Driver<R> {
                     return;
                 }
                 Output::Write => self.begin_write(),
-                Output::Opened(resumed) => lock(&self.shared.delivery).begin_link(resumed),
+                Output::Opened(resumed) => {
+                    lock(&self.shared.delivery).begin_link(resumed);
+                    self.restore(resumed);
+                }
                 Output::Messages(count) => self.deliver(count),
                 Output::Event(event) => self.tell_application(event),
                 Output::Connect { attempt, .. } => {
@@ -476,7 +491,26 @@ impl<R: Role> Driver<R> {
         }
     }
 
+    /// Tells the peer what stands for this end, before anything else.
+    fn restore(&mut self, resumed: bool) {
+        let standing = self.role.standing(&self.shared, !resumed);
+        if !standing.is_empty() || !resumed {
+            self.tell(Input::Restore(standing, resumed));
+        }
+    }
+
+    /// Tells the peer what has changed of that. While there is no connection it waits for the next one.
+    fn tell_standing(&mut self) {
+        if self.machine.status().is_connected() {
+            let standing = self.role.standing(&self.shared, false);
+            standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
+        }
+    }
+
     fn deliver(&mut self, count: usize) {
+        if !self.gate.is_empty() || self.role.guards() || self.machine.received_state(count) {
+            return self.deliver_by_gate(count);
+        }
         let mut dropped = Vec::new();
         let mut delivery = lock(&self.shared.delivery);
         let messages = self.machine.take_messages(count);
@@ -538,7 +572,7 @@ impl<R: Role + Unpin> Future for Driver<R> {
         self.hook_woken = true;
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
-            if self.abandoned && self.machine.status() == Status::Closed {
+            if self.abandoned && self.machine.status() == Status::Closed && self.gate.is_empty() {
                 self.let_hook_go();
                 return Poll::Ready(());
             }

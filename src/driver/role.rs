@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moorline_core::machine::{Failure, Grant, Refusal};
-use moorline_core::wire::Hello;
-use moorline_core::{BoxFuture, Capabilities, ConnectionId};
+use moorline_core::machine::{Exchange, Failure, Grant, Outgoing, Refusal};
+use moorline_core::wire::{Hello, Packet};
+use moorline_core::{BoxFuture, Capabilities, ConnectionId, Message, Time};
 
-use super::Link;
+use super::{Link, Verdict};
 use crate::Event;
+use crate::delivery::Item;
 use crate::server::Admission;
 use crate::shared::Shared;
 
@@ -29,6 +30,7 @@ pub(crate) struct Coming {
     pub(crate) max_frame: u64,
     pub(crate) received: u64,
     pub(crate) properties: Vec<(String, String)>,
+    pub(crate) expires: Time,
 }
 
 /// What only one side's connections do.
@@ -61,6 +63,46 @@ pub(crate) trait Role: Send + 'static {
 
     /// What the application does with a connection that has just opened, to be run in its own task.
     fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>>;
+
+    /// Whether each message is looked at before it is handed out.
+    fn guards(&self) -> bool {
+        false
+    }
+
+    /// Whether a message may be handed out.
+    fn guard(&mut self, _: &Arc<Shared>, _: &Message, _: &Exchange, _: Time) -> Verdict {
+        Verdict::Pass
+    }
+
+    /// Something has come that stands beside the messages. What has to be counted as taken now, unless somebody has yet to
+    /// hear of it.
+    fn state(
+        &mut self,
+        shared: &Arc<Shared>,
+        packet: Packet,
+        item: Item,
+    ) -> Result<Option<Item>, (Item, Refusal)>;
+
+    /// The client has come back, and is known until then (a server's).
+    fn admitted_until(&mut self, _expires: Time) {}
+
+    /// A message has come for the others on its channel, or for everybody (a server's).
+    fn publish(&mut self, _: &Arc<Shared>, _: Message, _: Option<bool>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    /// What stands for this end beside its messages, and the peer does not know, or all of it (a client's).
+    fn standing(&mut self, _: &Arc<Shared>, _all: bool) -> Vec<Outgoing> {
+        Vec::new()
+    }
+
+    /// When this role wants to be asked again.
+    fn deadline(&self) -> Time {
+        Time::MAX
+    }
+
+    /// That time has come.
+    fn tick(&mut self, _: &Arc<Shared>, _now: Time) {}
 
     /// Whether the connection is over for good once it is closed.
     fn ends_when_closed(&self) -> bool;

@@ -8,7 +8,7 @@ use moorline_core::machine::{Failure, Input};
 
 use super::{Driver, Role};
 use crate::sync::lock;
-use crate::{ConnectError, Event};
+use crate::{ConnectError, Event, Recovery};
 
 impl<R: Role> Driver<R> {
     /// Tells of a change of status before the event that goes with it.
@@ -30,7 +30,7 @@ impl<R: Role> Driver<R> {
         state.max_frame = self.machine.max_frame();
         self.wakes.extend(state.publish(status, self.machine.counts()).into_iter().flatten());
         drop(state);
-        lock(&self.shared.delivery).set_status(status, &mut self.wakes);
+        self.show_status(status);
     }
 
     pub(super) fn tell_application(&mut self, mut event: Event) {
@@ -52,7 +52,12 @@ impl<R: Role> Driver<R> {
             self.hook = Some(hook);
             self.hook_woken = true;
         }
-        lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+        let gap = matches!(event, Event::Recovery(Recovery::Gap { .. }));
+        self.dispatch(event);
+        if gap {
+            let standing = self.role.standing(&self.shared, true);
+            standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
+        }
     }
 
     pub(super) fn answer_pingers(&mut self, time: Option<Duration>) {

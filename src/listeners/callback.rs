@@ -55,8 +55,10 @@ impl From<Option<BoxFuture<'static, ()>>> for Ran {
 /// A callback, and what it wants to hear.
 pub(crate) struct Callback {
     pub(crate) kind: Kind,
-    /// Only messages of that channel.
+    /// Only messages, or members, of that channel.
     pub(crate) channel: Option<ByteString>,
+    /// Only messages of that event.
+    event: Option<&'static str>,
     run: Box<dyn Fn(Event) -> Ran + Send + Sync>,
 }
 
@@ -69,7 +71,7 @@ impl Callback {
     {
         let run =
             move |event| E::payload(event).and_then(|payload| f(payload).into_future()).into();
-        Self { kind: E::KIND, channel: None, run: Box::new(run) }
+        Self { kind: E::KIND, channel: None, event: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_any<F, R, M>(f: F) -> Self
@@ -78,10 +80,28 @@ impl Callback {
         R: Outcome<M>,
     {
         let run = move |event| f(event).into_future().into();
-        Self { kind: Kind::Any, channel: None, run: Box::new(run) }
+        Self { kind: Kind::Any, channel: None, event: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_channel<T, F, R, M>(channel: ByteString, f: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(T) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        Self::of_json(f).on(channel)
+    }
+
+    pub(crate) fn of_event<T, F, R, M>(event: &'static str, f: F) -> Self
+    where
+        T: DeserializeOwned,
+        F: Fn(T) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        Self { event: Some(event), ..Self::of_json(f) }
+    }
+
+    fn of_json<T, F, R, M>(f: F) -> Self
     where
         T: DeserializeOwned,
         F: Fn(T) -> R + Send + Sync + 'static,
@@ -94,7 +114,13 @@ impl Callback {
             },
             _ => Ran::Done,
         };
-        Self { kind: Kind::Message, channel: Some(channel), run: Box::new(run) }
+        Self { kind: Kind::Message, channel: None, event: None, run: Box::new(run) }
+    }
+
+    /// The same, of that channel alone.
+    pub(crate) fn on(mut self, channel: ByteString) -> Self {
+        self.channel = Some(channel);
+        self
     }
 
     pub(crate) fn run(&self, event: Event) -> Ran {
@@ -105,6 +131,9 @@ impl Callback {
         match (self.kind, event) {
             (Kind::Any, _) => true,
             (Kind::Message, Event::Message(message)) => self.hears_message(message),
+            (Kind::Presence, Event::Presence(presence)) => {
+                self.channel.as_ref().is_none_or(|own| presence.channel == own)
+            }
             (kind, event) => kind == Kind::of(event),
         }
     }
@@ -114,6 +143,7 @@ impl Callback {
             Kind::Any => true,
             Kind::Message => {
                 self.channel.as_ref().is_none_or(|own| message.channel.as_ref() == Some(own))
+                    && self.event.is_none_or(|own| message.event.as_deref() == Some(own))
             }
             _ => false,
         }

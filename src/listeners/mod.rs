@@ -7,7 +7,8 @@ mod worker;
 
 pub(crate) use callback::Callback;
 pub use callback::Outcome;
+pub(crate) use callback::Ran;
 pub use kinds::*;
 pub(crate) use registry::Registry;
 pub use registry::Token;
-pub(crate) use worker::run;
+pub(crate) use worker::{call_later, run};

@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use futures_util::FutureExt;
 
 use super::callback::{Callback, Ran};
-use crate::delivery::Call;
+use crate::delivery::{Call, Item};
 use crate::error::panic_text;
 use crate::shared::Shared;
 use crate::sync::lock;
@@ -31,6 +31,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
     }
     // A listener may hold the connection that holds it: `called` has the last of them, and drops them here.
+}
+
+/// Has these called in the listeners' task; the message that they are for is taken once they have run.
+pub(crate) fn call_later(shared: &Arc<Shared>, callbacks: Vec<Arc<Callback>>, item: Item) {
+    let mut wakes = Vec::new();
+    let start = lock(&shared.delivery).call_later(callbacks, item, &mut wakes);
+    wakes.into_iter().for_each(Waker::wake);
+    if start {
+        shared.runtime.spawn("listeners", Box::pin(run(shared.clone())));
+    }
 }
 
 async fn next_call(shared: &Shared, called: &mut Vec<Arc<Callback>>) -> Option<Call> {

@@ -1,8 +1,10 @@
 //! Who may come in: what is known of a client before it has a connection, and who decides.
 
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -53,14 +55,20 @@ impl fmt::Debug for Visitor {
 }
 
 /// How a client is let in: who it is, and what it is told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Admission {
     /// Who it is, as the application names its users.
     pub identity: Option<String>,
     /// Properties that the client can read (R14).
     pub properties: Vec<(String, String)>,
+    /// How long that holds; `None` is for ever. Then the link is closed with 3000, and the client comes back to its session with
+    /// fresh credentials.
+    pub valid_for: Option<Duration>,
+    pub(super) props: Vec<(TypeId, Props)>,
 }
+
+pub(super) type Props = Arc<dyn Any + Send + Sync>;
 
 impl Admission {
     /// Lets in somebody of whom nothing is known.
@@ -72,6 +80,22 @@ impl Admission {
     /// Lets in that user.
     pub fn of(identity: impl Into<String>) -> Self {
         Self { identity: Some(identity.into()), ..Self::default() }
+    }
+
+    /// The same, until that time is over: credentials that expire, say. The link is then closed with 3000, and the client comes
+    /// back to its session with fresh credentials.
+    #[must_use]
+    pub const fn valid_for(mut self, time: Duration) -> Self {
+        self.valid_for = Some(time);
+        self
+    }
+
+    /// The same with a value of the application's own, to be found with
+    /// [`props`](super::ServerConnection::props) (R15).
+    #[must_use]
+    pub fn props<T: Any + Send + Sync>(mut self, value: T) -> Self {
+        self.props.push((TypeId::of::<T>(), Arc::new(value)));
+        self
     }
 
     /// The same with one more property for the client to read.

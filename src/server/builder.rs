@@ -11,8 +11,11 @@ use moorline_core::{
 };
 use typed_builder::TypedBuilder;
 
+use super::channels::Channels;
 use super::door::{Door, Doors};
 use super::hooks::Hooks;
+use super::hub::Hub;
+use super::middleware::Middleware;
 use super::registry::Registry;
 use super::run::Life;
 use super::sessions::{SessionLimits, Sessions};
@@ -37,6 +40,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
         pub fn add_acceptor(&mut self, acceptor: impl Acceptor) {
             self.more.0.push(Box::new(acceptor));
         }
+
+        /// Adds what stands between clients and the application, behind that added before.
+        #[allow(unreachable_pub, reason = "the builder that it belongs to is public")]
+        pub fn add_middleware(&mut self, middleware: impl Middleware) {
+            self.middleware.push(Arc::new(middleware));
+        }
     )
 )]
 pub struct ServerSettings<A: Acceptor> {
@@ -44,6 +53,8 @@ pub struct ServerSettings<A: Acceptor> {
     acceptor: A,
     #[builder(via_mutators)]
     more: Doors,
+    #[builder(via_mutators)]
+    middleware: Vec<Arc<dyn Middleware>>,
     #[builder(setter(
         doc = "What gives it tasks and time. Required.",
         fn transform<R: Runtime>(runtime: R) -> Arc<dyn Runtime> {
@@ -76,6 +87,11 @@ pub struct ServerSettings<A: Acceptor> {
         }
     ))]
     ids: Ids,
+    #[builder(
+        default,
+        setter(doc = "What clients may do with channels, and within which limits.")
+    )]
+    channels: Channels,
     #[builder(default = Heartbeat::server(), setter(doc = "How signs of life are asked for."))]
     heartbeat: Heartbeat,
     #[builder(default = HANDSHAKES, setter(
@@ -178,12 +194,14 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
             core: Arc::new(Core {
                 config: Arc::new(config),
                 settings: limits,
-                runtime: settings.runtime,
+                runtime: settings.runtime.clone(),
                 authenticator: settings.authenticator,
                 ids: settings.ids,
                 registry: Arc::new(Registry::default()),
                 sessions: Arc::new(Sessions::new(settings.sessions)),
                 hooks: Hooks::default(),
+                hub: Arc::new(Hub::new(settings.channels, settings.runtime.clone())),
+                middleware: settings.middleware,
                 life: Life::new(doors),
             }),
         }

@@ -1,17 +1,25 @@
 //! A server's connection.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use moorline_core::wire::Close;
+use moorline_core::wire::{Close, Packet};
 use moorline_core::{ConnectionId, close_code};
 
 use super::Visitor;
+use super::extras::Extras;
+use super::fanout::Fanout;
+use super::hub::{Attendee, Hub};
 use crate::shared::Command;
 use crate::sync::lock;
-use crate::{DisconnectError, Handle, Status};
+use crate::{DisconnectError, Handle, PropertyError, Status};
+
+/// How many properties a connection may have: as many as a ready carries.
+const MAX_PROPERTIES: usize = 64;
 
 /// One client, as its server sees it. Cheap to clone; all clones are one connection.
 ///
@@ -27,6 +35,9 @@ pub(super) struct Inner {
     pub(super) handle: Handle,
     pub(super) visitor: Arc<Visitor>,
     pub(super) identity: Option<String>,
+    pub(super) attendee: Arc<Attendee>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) extras: Extras,
 }
 
 impl ServerConnection {
@@ -56,6 +67,92 @@ impl ServerConnection {
     #[must_use]
     pub fn visitor(&self) -> &Visitor {
         &self.inner.visitor
+    }
+
+    /// The value of that type that the application keeps with this connection (R15); `None` if there is none. What changes is
+    /// behind a lock or an atomic of its own, or set anew.
+    #[must_use]
+    pub fn props<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.inner.extras.get()
+    }
+
+    /// Keeps a value with this connection, one of each type; the one before.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicU32, Ordering};
+    ///
+    /// #[derive(Default)]
+    /// struct Basket { teas: AtomicU32 }
+    ///
+    /// # fn serve(connection: &moorline::ServerConnection) {
+    /// connection.set_props(Basket::default());
+    /// if let Some(basket) = connection.props::<Basket>() {
+    ///     basket.teas.fetch_add(1, Ordering::Relaxed);
+    /// }
+    /// # }
+    /// ```
+    pub fn set_props<T: Any + Send + Sync>(&self, value: T) -> Option<Arc<T>> {
+        self.inner.extras.set(value)
+    }
+
+    /// The tags of this connection (R15): names and values of the application's own, which the client does not see.
+    #[must_use]
+    pub fn tags(&self) -> BTreeMap<String, String> {
+        self.inner.extras.tags()
+    }
+
+    /// One of its tags.
+    #[must_use]
+    pub fn tag(&self, name: &str) -> Option<String> {
+        self.inner.extras.tag(name)
+    }
+
+    /// Sets a tag; the value before.
+    pub fn set_tag(&self, name: impl Into<String>, value: impl Into<String>) -> Option<String> {
+        self.inner.extras.set_tag(name.into(), Some(value.into()))
+    }
+
+    /// Removes a tag; the value that it had.
+    #[allow(clippy::must_use_candidate, reason = "most callers only want it gone")]
+    pub fn remove_tag(&self, name: &str) -> Option<String> {
+        self.inner.extras.set_tag(name.to_owned(), None)
+    }
+
+    /// Sets a property that the client can read (R14), or removes it with `None`. The client is told by a
+    /// [`Properties`](crate::Event::Properties) event.
+    ///
+    /// # Errors
+    ///
+    /// When there are 64 already.
+    pub fn set_property(
+        &self,
+        name: impl Into<String>,
+        value: Option<&str>,
+    ) -> Result<(), PropertyError> {
+        let name = name.into();
+        let mut state = lock(&self.shared.state);
+        let at = state.properties.iter().position(|(own, _)| *own == name);
+        match (at, value) {
+            (Some(at), Some(value)) => value.clone_into(&mut state.properties[at].1),
+            (Some(at), None) => drop(state.properties.remove(at)),
+            (None, Some(_)) if state.properties.len() >= MAX_PROPERTIES => {
+                return Err(PropertyError { limit: MAX_PROPERTIES });
+            }
+            (None, Some(value)) => state.properties.push((name, value.to_owned())),
+            (None, None) => return Ok(()),
+        }
+        let packet = Packet::Properties(state.properties.clone());
+        drop(state);
+        let mut fanout = Fanout::of_packet(packet, &*self.shared.runtime);
+        fanout.send(&self.shared);
+        let _told_if_it_is_missed = fanout.finish();
+        Ok(())
+    }
+
+    /// A handle that does not keep what the application has given this connection: for its own listeners.
+    #[must_use]
+    pub fn downgrade(&self) -> WeakServerConnection {
+        WeakServerConnection { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Disconnects the client for good: it does not come back by itself (R7). What was accepted by
@@ -110,5 +207,25 @@ impl fmt::Debug for ServerConnection {
             .field("id", &self.id())
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+/// A [`ServerConnection`] that does not keep what the application has given it.
+#[derive(Clone)]
+pub struct WeakServerConnection {
+    inner: Weak<Inner>,
+}
+
+impl WeakServerConnection {
+    /// The connection, unless it is over and its last handle gone.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<ServerConnection> {
+        self.inner.upgrade().map(|inner| ServerConnection { inner })
+    }
+}
+
+impl fmt::Debug for WeakServerConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WeakServerConnection")
     }
 }

@@ -2,11 +2,8 @@
 
 use std::borrow::Borrow;
 
-use moorline_core::Frame;
-use moorline_core::wire::{EncodeError, Packet};
-
+use super::fanout::Fanout;
 use super::{Server, ServerConnection};
-use crate::sending::About;
 use crate::{Message, SendError};
 
 /// What became of a message sent to many.
@@ -51,32 +48,10 @@ impl Server {
         connections: impl IntoIterator<Item = C>,
         message: impl Into<Message>,
     ) -> Result<Emitted, SendError> {
-        let message = message.into();
-        let about = About::of(&message);
-        let packet = Packet::Message(message);
-        let mut encoded: Vec<(&'static str, Result<Frame, EncodeError>)> = Vec::new();
-        let mut emitted = Emitted::default();
+        let mut fanout = Fanout::of_message(message.into(), &*self.core.runtime);
         for connection in connections {
-            let connection = connection.borrow();
-            let Some(codec) = connection.codec() else { continue };
-            let known = encoded.iter().find(|(name, _)| *name == codec.name());
-            let frame = match known {
-                Some((_, frame)) => frame.clone(),
-                None => {
-                    let frame = codec.encode(packet.clone());
-                    encoded.push((codec.name(), frame.clone()));
-                    frame
-                }
-            };
-            let sent = frame.is_ok_and(|frame| {
-                connection.broadcast_encoded(about.outgoing(frame, &*self.core.runtime))
-            });
-            emitted.sent += usize::from(sent);
-            emitted.skipped += usize::from(!sent);
+            fanout.send(&connection.borrow().shared);
         }
-        match encoded.into_iter().find_map(|(_, frame)| frame.err()) {
-            Some(error) if emitted.sent == 0 => Err(error.into()),
-            _ => Ok(emitted),
-        }
+        fanout.finish()
     }
 }

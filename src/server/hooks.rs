@@ -3,12 +3,13 @@
 use std::error::Error;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use futures_util::FutureExt;
 use moorline_core::wire::Close;
-use moorline_core::{BoxFuture, Runtime, close_code};
+use moorline_core::{BoxFuture, Message, Runtime, close_code};
 
 use super::ServerConnection;
 use crate::error::panic_text;
@@ -24,6 +25,8 @@ type OnConnect =
     Arc<dyn Fn(ServerConnection) -> BoxFuture<'static, Result<(), HookError>> + Send + Sync>;
 type OnDisconnect =
     Arc<dyn Fn(ServerConnection, Disconnect) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
+type OnMessage =
+    Arc<dyn Fn(ServerConnection, Message) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 type OnError = Arc<dyn Fn(ErrorEvent) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 
 /// The hooks of one server. No call holds up another connection.
@@ -31,6 +34,9 @@ type OnError = Arc<dyn Fn(ErrorEvent) -> Option<BoxFuture<'static, ()>> + Send +
 pub(super) struct Hooks {
     on_connect: Mutex<Vec<OnConnect>>,
     on_disconnect: Mutex<Vec<OnDisconnect>>,
+    on_message: Mutex<Vec<OnMessage>>,
+    /// There is one of those.
+    watches: AtomicBool,
     on_error: Mutex<Vec<OnError>>,
 }
 
@@ -51,6 +57,41 @@ impl Hooks {
     {
         lock(&self.on_disconnect)
             .push(Arc::new(move |connection, end| hook(connection, end).into_future()));
+    }
+
+    pub(super) fn on_message<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ServerConnection, Message) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        lock(&self.on_message)
+            .push(Arc::new(move |connection, message| hook(connection, message).into_future()));
+        self.watches.store(true, Ordering::Release);
+    }
+
+    /// Whether messages are watched.
+    pub(super) fn watch_messages(&self) -> bool {
+        self.watches.load(Ordering::Acquire)
+    }
+
+    /// A message has come.
+    pub(super) async fn messages(
+        &self,
+        runtime: &Arc<dyn Runtime>,
+        connection: &ServerConnection,
+        message: &Message,
+    ) {
+        let hooks = lock(&self.on_message).clone();
+        for hook in hooks {
+            let called = async {
+                if let Some(future) = hook(connection.clone(), message.clone()) {
+                    future.await;
+                }
+            };
+            if let Err(panic) = AssertUnwindSafe(called).catch_unwind().await {
+                self.failed(runtime, panic_text(&*panic));
+            }
+        }
     }
 
     pub(super) fn on_error<F, R, M>(&self, hook: F)

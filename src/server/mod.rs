@@ -2,10 +2,17 @@
 
 mod admission;
 mod builder;
+mod channels;
 mod connection;
 mod door;
 mod emit;
+mod extras;
+mod fanout;
+mod group;
+mod guard;
 mod hooks;
+mod hub;
+mod middleware;
 mod registry;
 mod role;
 mod run;
@@ -20,20 +27,26 @@ use moorline_core::{Config, ConnectionId, Runtime};
 
 pub use self::admission::{Admission, Authenticator, Visitor};
 pub use self::builder::{ServerBuilder, ServerSettings};
-pub use self::connection::ServerConnection;
+pub use self::channels::{Channels, Publishing};
+pub use self::connection::{ServerConnection, WeakServerConnection};
 pub use self::emit::Emitted;
+pub(crate) use self::group::USER_EVENT;
+pub use self::group::{Group, UserEvent};
 pub use self::hooks::HookError;
+pub use self::hub::RoomEvent;
+pub use self::middleware::Middleware;
 pub use self::run::Stopped;
 pub use self::sessions::SessionLimits;
 pub use moorline_core::machine::Refusal;
 
 use self::hooks::Hooks;
+use self::hub::Hub;
 use self::registry::Registry;
 use self::run::{Life, Run};
 use self::sessions::Sessions;
 use crate::listeners::Outcome;
 use crate::stats::ServerStats;
-use crate::{Disconnect, ErrorEvent, Origin, RunError, StopError};
+use crate::{Disconnect, ErrorEvent, Message, Origin, RunError, StopError};
 
 /// Takes connections in. Cheap to clone; all clones are one server.
 ///
@@ -85,6 +98,8 @@ struct Core {
     registry: Arc<Registry>,
     sessions: Arc<Sessions>,
     hooks: Hooks,
+    hub: Arc<Hub>,
+    middleware: Vec<Arc<dyn Middleware>>,
     life: Life,
 }
 
@@ -188,6 +203,40 @@ impl Server {
         R: Outcome<M>,
     {
         self.core.hooks.on_disconnect(hook);
+    }
+
+    /// Calls `hook` with each message that comes, after the middleware has let it through, and before the application's listeners
+    /// of its connection hear it (R36). It watches: it cannot refuse or change anything. The connection's next message waits
+    /// until it is done; other connections do not. What is published is told too.
+    pub fn on_message<F, R, M>(&self, hook: F)
+    where
+        F: Fn(ServerConnection, Message) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        self.core.hooks.on_message(hook);
+    }
+
+    /// Calls `hook` with what happens to rooms, in order, in a task of its own (R31).
+    ///
+    /// ```
+    /// use moorline::server::RoomEvent;
+    ///
+    /// # fn watch(server: &moorline::Server) {
+    /// server.on_room(|event| match event {
+    ///     RoomEvent::Created(room) => println!("{room} is open"),
+    ///     RoomEvent::Entered(room, connection) => println!("{} is in {room}", connection.id()),
+    ///     RoomEvent::Left(room, _) => println!("somebody has left {room}"),
+    ///     RoomEvent::Destroyed(room) => println!("{room} is empty"),
+    ///     _ => {}
+    /// });
+    /// # }
+    /// ```
+    pub fn on_room<F, R, M>(&self, hook: F)
+    where
+        F: Fn(RoomEvent) -> R + Send + Sync + 'static,
+        R: Outcome<M>,
+    {
+        self.core.hub.rooms.add(hook);
     }
 
     /// Calls `hook` when something fails that belongs to no open connection: taking links in, the

@@ -133,6 +133,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// Its place among all links of the server.
+    pub(super) const fn number(&self) -> u64 {
+        self.link
+    }
+
     /// An id that nobody else has.
     pub(super) fn draw_id(&mut self, draw: impl Fn() -> ConnectionId) -> Option<ConnectionId> {
         for _ in 0..DRAWS {

@@ -1,25 +1,34 @@
 //! What only a server's connections do: ask who it is, register, call the hooks.
 
+use std::any::TypeId;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use moorline_core::machine::{Grant, Refusal};
-use moorline_core::wire::Hello;
-use moorline_core::{BoxFuture, ConnectionId, Peer};
+use moorline_core::machine::{Exchange, Grant, Refusal};
+use moorline_core::wire::{Close, Hello, Packet};
+use moorline_core::{BoxFuture, ConnectionId, Message, Peer, Time, close_code};
 
+use super::admission::Props;
 use super::connection::Inner;
+use super::extras::Extras;
+use super::fanout::Fanout;
+use super::guard::{self, Wish};
+use super::hub::Attendee;
 use super::registry::{Handshake, Place};
+use super::run::command;
 use super::sessions::{ClientSide, Seat};
-use super::{Admission, Core, ServerConnection, Visitor};
-use crate::driver::{Admitted, Attempt, Coming, Role};
+use super::{Admission, Authenticator, Core, ServerConnection, Visitor};
+use crate::delivery::Item;
+use crate::driver::{Admitted, Attempt, Coming, Role, Verdict};
 use crate::error::panic_text;
-use crate::shared::Shared;
+use crate::shared::{Command, Shared};
+use crate::sync::lock;
 use crate::{Disconnect, Event, Handle};
 
 /// When a client may come back that met a panic of the authenticator's, or a generator without ids.
-const RETRY_AFTER_FAULT: Duration = Duration::from_secs(5);
+pub(super) const RETRY_AFTER_FAULT: Duration = Duration::from_secs(5);
 
 /// A server's [`Role`], one for each connection.
 pub(super) struct ServerRole {
@@ -38,6 +47,24 @@ pub(super) struct ServerRole {
     /// How the connection was lost, until its client comes back.
     end: Option<Disconnect>,
     hook: Option<BoxFuture<'static, ()>>,
+    attendee: Option<Arc<Attendee>>,
+    /// What the application has given it to begin with.
+    props: Vec<(TypeId, Props)>,
+    presence: Presence,
+    /// When it is not known any more who it is.
+    expires: Time,
+}
+
+/// How the others on its channels see a client.
+#[derive(Clone, Copy, Debug)]
+enum Presence {
+    Here,
+    /// It is away, and they do not see that before then.
+    Away {
+        until: Time,
+    },
+    /// They have seen it leave.
+    Gone,
 }
 
 impl ServerRole {
@@ -54,6 +81,10 @@ impl ServerRole {
             session: None,
             end: None,
             hook: None,
+            attendee: None,
+            props: Vec::new(),
+            presence: Presence::Here,
+            expires: Time::MAX,
         }
     }
 
@@ -62,27 +93,68 @@ impl ServerRole {
         if let Some(session) = &self.session {
             session.attach();
         }
+        self.returned();
         let Some(visitor) = self.visitor.take() else { return };
+        let handle = Handle::new(shared.clone());
+        let id = handle.id().map_or_else(String::new, |id| id.to_string());
+        let attendee = Attendee::new(self.place.number(), &id, shared.clone());
+        let extras = Extras::default();
+        for (key, value) in self.props.drain(..) {
+            extras.set_any(key, value);
+        }
         let connection = ServerConnection {
             inner: Arc::new(Inner {
-                handle: Handle::new(shared.clone()),
+                handle,
                 visitor,
                 identity: self.identity.take(),
+                attendee: attendee.clone(),
+                hub: self.core.hub.clone(),
+                extras,
             }),
         };
+        attendee.belongs_to(&connection);
+        self.attendee = Some(attendee.clone());
         self.core.registry.open(connection.clone());
         self.connection = Some(connection.clone());
+        self.core.hub.opened(&attendee, connection.room(), connection.identity());
         self.hook = self.core.hooks.connected(&self.core.runtime, &connection);
+    }
+
+    /// Its client has come, or come back.
+    fn returned(&mut self) {
+        if matches!(std::mem::replace(&mut self.presence, Presence::Here), Presence::Gone) {
+            if let Some(attendee) = &self.attendee {
+                self.core.hub.back(attendee);
+            }
+        }
     }
 
     /// The connection is over for good.
     fn over(&mut self, end: Option<Disconnect>) {
         self.session = None;
         self.place.close();
+        self.presence = Presence::Here;
+        self.expires = Time::MAX;
+        if let Some(attendee) = self.attendee.take() {
+            self.core.hub.over(&attendee);
+        }
         if let (Some(connection), Some(end)) = (self.connection.take(), end) {
             self.core.hooks.disconnected(&self.core.runtime, connection, end);
         }
     }
+}
+
+async fn authenticated(
+    core: &Arc<Core>,
+    authenticator: &dyn Authenticator,
+    visitor: Arc<Visitor>,
+) -> Result<Admission, Refusal> {
+    // Called inside the future, so that a panic before its first await is caught too.
+    let asked = async { authenticator.authenticate(visitor).await };
+    AssertUnwindSafe(asked).catch_unwind().await.unwrap_or_else(|panic| {
+        core.hooks.failed(&core.runtime, format!("the authenticator: {}", panic_text(&*panic)));
+        Err(Refusal::for_now("internal", "the server failed", RETRY_AFTER_FAULT))
+    })
 }
 
 impl Role for ServerRole {
@@ -99,23 +171,20 @@ impl Role for ServerRole {
         });
         self.hello = hello;
         self.visitor = Some(visitor.clone());
-        let Some(authenticator) = self.core.authenticator.clone() else {
-            return Box::pin(std::future::ready(Ok(Admission::anonymous())));
-        };
         let core = self.core.clone();
+        let authenticator = core.authenticator.clone();
+        if authenticator.is_none() && core.middleware.is_empty() {
+            return Box::pin(std::future::ready(Ok(Admission::anonymous())));
+        }
         Box::pin(async move {
-            // Called inside the future, so that a panic before its first await is caught too.
-            let asked = async { authenticator.authenticate(visitor).await };
-            match AssertUnwindSafe(asked).catch_unwind().await {
-                Ok(answer) => answer,
-                Err(panic) => {
-                    core.hooks.failed(
-                        &core.runtime,
-                        format!("the authenticator: {}", panic_text(&*panic)),
-                    );
-                    Err(Refusal::for_now("internal", "the server failed", RETRY_AFTER_FAULT))
+            let mut admission = match authenticator {
+                Some(authenticator) => {
+                    authenticated(&core, &*authenticator, visitor.clone()).await?
                 }
-            }
+                None => Admission::anonymous(),
+            };
+            guard::admit(&core, &visitor, &mut admission).await?;
+            Ok(admission)
         })
     }
 
@@ -125,7 +194,8 @@ impl Role for ServerRole {
         shared: &Arc<Shared>,
         codec: &'static str,
     ) -> Result<Admitted, Refusal> {
-        let Admission { identity, properties } = admission;
+        let Admission { identity, properties, valid_for, props } = admission;
+        let expires = valid_for.map_or(Time::MAX, |time| self.core.runtime.now() + time);
         let hello = std::mem::take(&mut self.hello);
         let client = ClientSide { identity: identity.clone(), attempt: hello.attempt, codec };
         let sessions = &self.core.sessions;
@@ -133,7 +203,9 @@ impl Role for ServerRole {
             if let Some(session) = sessions.find(resume, &client)? {
                 let received = resume.received;
                 let (window, max_frame) = (hello.window, hello.max_frame);
-                let coming = Coming { window, max_frame, received, properties };
+                // What it has been told belongs to the session.
+                let properties = lock(&session.state).properties.clone();
+                let coming = Coming { window, max_frame, received, properties, expires };
                 return Ok(Admitted::Back(session, coming));
             }
         }
@@ -147,6 +219,8 @@ impl Role for ServerRole {
         let (seat, grant) = session.unzip();
         self.session = seat;
         self.identity = identity;
+        self.props = props;
+        self.expires = expires;
         Ok(Admitted::Anew(Grant { id, properties, session: grant }))
     }
 
@@ -180,11 +254,97 @@ impl Role for ServerRole {
                 if let Some(session) = &self.session {
                     session.detach();
                 }
+                self.expires = Time::MAX;
+                if matches!(self.presence, Presence::Here) {
+                    let until = self.core.runtime.now() + self.core.hub.channels.grace;
+                    self.presence = Presence::Away { until };
+                }
             }
             // Out of the registry before anybody hears of it (R34).
             Event::Disconnect(end) => self.over(Some(end.clone())),
             Event::ReconnectFailed => self.closed(),
             _ => {}
+        }
+    }
+
+    fn guards(&self) -> bool {
+        !self.core.middleware.is_empty() || self.core.hooks.watch_messages()
+    }
+
+    fn guard(
+        &mut self,
+        _: &Arc<Shared>,
+        message: &Message,
+        exchange: &Exchange,
+        _: Time,
+    ) -> Verdict {
+        match (&self.connection, Wish::of(message, exchange)) {
+            (Some(connection), Some(wish)) => {
+                Verdict::Later(guard::ask(self.core.clone(), connection.clone(), wish))
+            }
+            _ => Verdict::Pass,
+        }
+    }
+
+    fn state(
+        &mut self,
+        _: &Arc<Shared>,
+        packet: Packet,
+        item: Item,
+    ) -> Result<Option<Item>, (Item, Refusal)> {
+        let Some(attendee) = &self.attendee else { return Ok(Some(item)) };
+        match self.core.hub.hear(attendee, packet) {
+            Ok(()) => Ok(Some(item)),
+            Err(refusal) => Err((item, refusal)),
+        }
+    }
+
+    fn publish(
+        &mut self,
+        shared: &Arc<Shared>,
+        message: Message,
+        echo: Option<bool>,
+    ) -> Result<(), Refusal> {
+        let Some(attendee) = &self.attendee else { return Ok(()) };
+        if message.channel.is_some() {
+            return self.core.hub.publish(attendee, message, echo);
+        }
+        if !self.core.hub.channels.broadcasts {
+            let text = "clients do not broadcast here: name a channel";
+            return Err(Refusal::for_good("not_published", text));
+        }
+        let mut fanout = Fanout::of_message(message, &*shared.runtime);
+        for connection in self.core.registry.connections() {
+            if echo.unwrap_or(true) || !Arc::ptr_eq(&connection.shared, shared) {
+                fanout.send(&connection.shared);
+            }
+        }
+        let _told_to_those_who_miss_it = fanout.finish();
+        Ok(())
+    }
+
+    fn admitted_until(&mut self, expires: Time) {
+        self.expires = expires;
+    }
+
+    fn deadline(&self) -> Time {
+        match self.presence {
+            Presence::Away { until } => until.min(self.expires),
+            Presence::Here | Presence::Gone => self.expires,
+        }
+    }
+
+    fn tick(&mut self, shared: &Arc<Shared>, now: Time) {
+        if matches!(self.presence, Presence::Away { until } if until <= now) {
+            self.presence = Presence::Gone;
+            if let Some(attendee) = &self.attendee {
+                self.core.hub.away(attendee);
+            }
+        }
+        if self.expires <= now {
+            self.expires = Time::MAX;
+            let close = Close::new(close_code::EXPIRED, "the credentials have expired");
+            command(shared, Command::Disconnect(Box::new(close)));
         }
     }
 

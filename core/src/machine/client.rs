@@ -139,7 +139,16 @@ impl Machine {
             | Packet::Gap(_)
             | Packet::Lagged(_)
             | Packet::Ping(_)
-            | Packet::Pong(_) => {
+            | Packet::Pong(_)
+            | Packet::Join(_)
+            | Packet::Leave(_)
+            | Packet::Members(_)
+            | Packet::Profile(_)
+            | Packet::Properties(_)
+            | Packet::Throttle(_)
+            | Packet::Query(_)
+            | Packet::Answer(_)
+            | Packet::Publish(_) => {
                 let message = format!("the server sent `{}` before `ready`", packet.name());
                 self.attempt_failed(now, Failure::retryable("bad_packet", message));
             }

@@ -2,6 +2,7 @@
 
 use super::backoff::{Asked, Outage};
 use super::{Loss, Machine, Output, State};
+use crate::reason::close_code;
 use crate::wire::{Close, ErrorPacket};
 use crate::{CloseFrame, Disconnect, ErrorEvent, Event, Origin, Reason, Side, Time};
 
@@ -67,6 +68,8 @@ impl Machine {
     pub(super) fn disconnect(&mut self, now: Time, close: Close) {
         let reason = match self.side {
             Side::Client => Reason::ClientDisconnect,
+            // The client comes back to its session, with fresh credentials.
+            Side::Server if close.code == close_code::EXPIRED => Reason::TransportClose,
             Side::Server => Reason::ServerDisconnect,
         };
         match &mut self.state {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::wire::{Close, ErrorPacket, Hello, SessionGrant};
+use crate::wire::{Close, ErrorPacket, Hello, Packet, SessionGrant};
 use crate::{
     Capabilities, Class, CloseFrame, ConnectionId, Event, Frame, Message, Time, TransportError,
 };
@@ -52,6 +52,14 @@ pub enum Input {
     /// The client has come back over a new link, which is up (a server's; see
     /// [`Machine::can_resume`](super::Machine::can_resume)).
     Resume(Box<Return>),
+    /// A link has opened ([`Output::Opened`]), and this stands for this client beside its messages: memberships, profile,
+    /// queries. It goes out before the messages that wait (a client's). With a session that goes on it is what has changed
+    /// meanwhile (`true`); else it is all, and what of that kind still waits is forgotten.
+    Restore(Vec<Outgoing>, bool),
+    /// The peer is told of an error. The connection stays.
+    Report(ErrorPacket),
+    /// The server holds these features back now (a server's).
+    Throttle(Vec<String>),
     /// The deadline that [`Output::Wait`] named may have come.
     Tick,
 }
@@ -122,6 +130,9 @@ pub struct Outgoing {
     pub broadcast: bool,
     /// Where there is no room for it, older messages without a number are dropped for it.
     pub pushes_out: bool,
+    /// It is no message but tells what stands beside them ([`Input::Restore`]): it is neither dropped nor too old while the
+    /// session goes on, and does not outlive it.
+    pub state: bool,
 }
 
 impl Outgoing {
@@ -142,6 +153,7 @@ impl Outgoing {
             key: None,
             broadcast: false,
             pushes_out: false,
+            state: false,
         }
     }
 }
@@ -170,6 +182,10 @@ pub enum Exchange {
     Response(u64),
     /// The request of this id failed; the message is empty.
     Failure(u64, Box<ErrorPacket>),
+    /// It is to be passed on to the others on its channel, or to everybody (a client's); whether its sender hears it too.
+    Publish(Option<bool>),
+    /// No message but something that stands beside them; the message is empty.
+    State(Box<Packet>),
 }
 
 /// What the application has taken: of numbered messages since the session began, of the others since the link

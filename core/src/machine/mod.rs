@@ -86,6 +86,8 @@ pub struct Machine {
     attempts_ever: u64,
     /// An error that the peer told before it let this client in.
     refusal: Option<Box<Failure>>,
+    /// What the server holds back: told by it, or to be told to the client.
+    throttled: Vec<String>,
     link: Link,
     control: Control,
     outbound: Outbound,
@@ -184,6 +186,7 @@ impl Machine {
             outage: Outage::new(false),
             attempts_ever: 0,
             refusal: None,
+            throttled: Vec::new(),
             link: Link::default(),
             control: Control::default(),
             outbound: Outbound::default(),
@@ -222,6 +225,9 @@ impl Machine {
             Input::Accept(grant) => self.accept(now, grant),
             Input::Refuse(refusal) => self.refuse_client(now, refusal),
             Input::Resume(back) => self.resume(now, *back),
+            Input::Restore(state, resumed) => self.outbound.restore(state, resumed),
+            Input::Report(error) => self.control.report(error),
+            Input::Throttle(features) => self.throttle(features),
             Input::Tick => self.tick(now),
         }
     }
@@ -255,6 +261,14 @@ impl Machine {
         self.received.drain(..count)
     }
 
+    /// Whether there is something among the next messages that is no ordinary one: to be passed on, or what stands beside
+    /// the messages.
+    #[must_use]
+    pub fn received_state(&self, count: usize) -> bool {
+        let mut next = self.received.iter().take(count);
+        next.any(|one| matches!(one.exchange, Exchange::Publish(_) | Exchange::State(_)))
+    }
+
     /// Where the connection stands now.
     #[must_use]
     pub const fn status(&self) -> Status {
@@ -264,6 +278,7 @@ impl Machine {
             | State::Greeting { .. }
             | State::Authenticating { .. }
             | State::Waiting { .. } => Status::Connecting,
+            State::Open if !self.throttled.is_empty() => Status::Throttled,
             State::Open => Status::Open,
             State::Closing(_) => Status::Closing,
         }

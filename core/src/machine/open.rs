@@ -33,6 +33,11 @@ impl Machine {
             self.pulse.switch_off();
         }
         self.stalls_since = None;
+        match self.side {
+            // The server says it again if it still holds.
+            Side::Client => self.throttled.clear(),
+            Side::Server => self.control.throttle = !self.throttled.is_empty(),
+        }
         self.state = State::Open;
         self.outputs.push_back(Output::Opened(resumed));
     }
@@ -158,10 +163,31 @@ impl Machine {
                 State::Closing(_) => {}
                 _ => self.closed_by_peer(now, close),
             },
-            Ok(packet @ (Packet::Hello(_) | Packet::Ready(_))) => {
-                let message = format!("`{}` on an open connection", packet.name());
+            Ok(Packet::Publish(publish)) if self.side == Side::Server => {
+                let exchange = Exchange::Publish(publish.echo);
+                self.receive(now, publish.message, exchange, size, numbered);
+            }
+            Ok(Packet::Throttle(features)) if self.side == Side::Client => self.throttle(features),
+            Ok(packet) if is_state(&packet, self.side) => {
+                let exchange = Exchange::State(Box::new(packet));
+                self.receive(now, Message::default(), exchange, size, numbered);
+            }
+            Ok(packet) => {
+                let message = format!("`{}` comes at the wrong time", packet.name());
                 self.broken(now, close_code::PROTOCOL, "bad_packet", message);
             }
+        }
+    }
+
+    /// Which features are held back has changed.
+    pub(super) fn throttle(&mut self, features: Vec<String>) {
+        if features == self.throttled {
+            return;
+        }
+        self.throttled.clone_from(&features);
+        match self.side {
+            Side::Client => self.event(Event::Throttled(features)),
+            Side::Server => self.control.throttle = true,
         }
     }
 
@@ -231,6 +257,18 @@ impl Machine {
             self.peer_stalled(now);
         }
         self.shrink();
+    }
+}
+
+/// Whether an end may be sent this by its peer, as something that stands beside the messages.
+const fn is_state(packet: &Packet, receiver: Side) -> bool {
+    match packet {
+        Packet::Leave(_) | Packet::Members(_) => true,
+        Packet::Join(_) | Packet::Profile(_) | Packet::Query(_) => {
+            matches!(receiver, Side::Server)
+        }
+        Packet::Properties(_) | Packet::Answer(_) => matches!(receiver, Side::Client),
+        _ => false,
     }
 }
 

@@ -178,6 +178,25 @@ impl Outbound {
         self.queue.push_back(Queued::Message(outgoing));
     }
 
+    /// Puts what stands beside the messages before them: behind what of that kind still waits, or in its place.
+    pub(super) fn restore(&mut self, state: Vec<Outgoing>, resumed: bool) {
+        let is_state = |queued: &Queued| matches!(queued, Queued::Message(m) if m.state);
+        if !resumed {
+            for queued in std::mem::take(&mut self.queue) {
+                match queued {
+                    Queued::Message(message) if message.state => self.forget_queued(&message),
+                    other => self.queue.push_back(other),
+                }
+            }
+        }
+        let at = self.queue.iter().rposition(is_state).map_or(0, |last| last + 1);
+        for outgoing in state.into_iter().rev() {
+            self.queued += cost(&outgoing.frame);
+            self.waiting += 1;
+            self.queue.insert(at, Queued::Message(outgoing));
+        }
+    }
+
     /// So many numbered messages found no room here and are lost. Whether the peer can be told.
     pub(super) fn lose(&mut self, count: u64) {
         self.counts.lost += count;
@@ -212,7 +231,8 @@ impl Outbound {
     /// Drops the oldest messages until there are at most so many, of so many bytes.
     pub(super) fn keep_newest(&mut self, count: usize, bytes: usize) {
         while self.waiting > count.max(1) || (self.queued > bytes && self.waiting > 1) {
-            let oldest = self.queue.iter().position(|queued| matches!(queued, Queued::Message(_)));
+            let message = |queued: &Queued| matches!(queued, Queued::Message(m) if !m.state);
+            let oldest = self.queue.iter().position(message);
             let Some(at) = oldest else { return };
             self.remove(at, Outcome::Dropped(Dropped::NoRoom));
         }
@@ -459,7 +479,9 @@ impl Outbound {
                     self.outcomes.settle(message.ticket, Outcome::Dropped(Dropped::Disconnected));
                     continue;
                 }
-                message.waits_until = message.waits_until.min(limit);
+                if !message.state {
+                    message.waits_until = message.waits_until.min(limit);
+                }
                 self.note_expiry(message.end());
             }
             self.queue.push_back(queued);
@@ -484,7 +506,7 @@ impl Outbound {
             if let Queued::Message(message) = queued {
                 self.forget_queued(&message);
                 self.outcomes.settle(message.ticket, Outcome::Dropped(Dropped::Disconnected));
-                dropped += 1;
+                dropped += u64::from(!message.state);
             }
         }
         self.queued = 0;

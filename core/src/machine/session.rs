@@ -111,6 +111,12 @@ impl Machine {
                 self.control.lagged += self.outbound.counts.volatile_dropped - dropped;
             }
             // It may have been accepted before the loss was known.
+            // Without a session all of it is told anew.
+            _ if outgoing.state => {
+                if self.session.is_some() {
+                    self.outbound.push(outgoing, false);
+                }
+            }
             State::Connecting { .. }
             | State::Greeting { .. }
             | State::Authenticating { .. }

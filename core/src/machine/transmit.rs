@@ -1,9 +1,11 @@
 //! What goes to the link, in batches.
 
+use std::collections::VecDeque;
+
 use super::closing::LastWords;
 use super::outbound::Next;
 use super::{Machine, Output, State, Transmit};
-use crate::wire::{Ack, Packet};
+use crate::wire::{Ack, ErrorPacket, Packet};
 use crate::{CloseFrame, Frame, Time};
 
 /// The largest batch in bytes: enough to pay for a flush, little enough to keep a pong from waiting.
@@ -24,10 +26,25 @@ pub(super) struct Control {
     pub(super) ping: Option<u64>,
     /// So many messages without a number were dropped for want of room, and the peer does not know.
     pub(super) lagged: u64,
+    /// What the peer is told to have gone wrong, the oldest first.
+    pub(super) errors: VecDeque<ErrorPacket>,
+    /// The client does not know yet what is held back.
+    pub(super) throttle: bool,
     /// The last batch had messages in it.
     pub(super) messages: bool,
     /// An acknowledgement goes out even if no message does.
     pub(super) ack: bool,
+}
+
+/// How many errors wait to be told: a peer that does more wrong at once learns enough by these.
+const MAX_ERRORS: usize = 16;
+
+impl Control {
+    pub(super) fn report(&mut self, error: ErrorPacket) {
+        if self.errors.len() < MAX_ERRORS {
+            self.errors.push_back(error);
+        }
+    }
 }
 
 impl Machine {
@@ -59,6 +76,14 @@ impl Machine {
         if self.control.lagged > 0 && self.sends() {
             let count = std::mem::take(&mut self.control.lagged);
             self.push_packet(Packet::Lagged(count));
+        }
+        if self.control.throttle && self.sends() {
+            self.control.throttle = false;
+            self.push_packet(Packet::Throttle(self.throttled.clone()));
+        }
+        while self.sends() {
+            let Some(error) = self.control.errors.pop_front() else { break };
+            self.push_packet(Packet::Error(error));
         }
         let messages = self.push_messages(now);
         self.control.messages = messages;

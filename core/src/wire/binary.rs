@@ -1,9 +1,10 @@
 //! The codec `binary`.
 
 use super::fields::{Put, Reader};
+use super::members::Object;
 use super::{
-    Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, Recovery,
-    Request, Response, Resume, SessionGrant, VERSION, limits,
+    Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Publish, Ready,
+    Recovery, Request, Response, Resume, SessionGrant, VERSION, limits, state,
 };
 use crate::{Class, Data, Frame, Message};
 
@@ -17,7 +18,7 @@ use crate::{Class, Data, Frame, Message};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Binary;
 
-/// The first bytes. 2 to 15 are the hellos of later versions; `docs/protocol.md` lists the reserved ones.
+/// The first bytes. 2 to 15 are the hellos of later versions.
 mod kind {
     pub(super) const HELLO: u8 = super::VERSION;
     pub(super) const LAST_HELLO: u8 = 15;
@@ -33,6 +34,19 @@ mod kind {
     pub(super) const RESPONSE: u8 = 25;
     pub(super) const ERROR: u8 = 26;
     pub(super) const CLOSE: u8 = 27;
+    pub(super) const PUBLISH: u8 = 36;
+
+    /// Those whose members are one JSON object.
+    pub(super) const STATE: [(u8, &str); 8] = [
+        (28, "join"),
+        (29, "leave"),
+        (30, "members"),
+        (31, "profile"),
+        (32, "properties"),
+        (33, "throttle"),
+        (34, "query"),
+        (35, "result"),
+    ];
 }
 
 /// The flags, by packet.
@@ -46,6 +60,8 @@ mod flag {
     pub(super) const ERROR_DETAILS: u8 = 1;
     pub(super) const CLOSE_RETRY_AFTER: u8 = 1;
     pub(super) const CLOSE_SPREAD: u8 = 2;
+    pub(super) const PUBLISH_ECHO: u8 = 1;
+    pub(super) const PUBLISH_SILENT: u8 = 2;
 }
 
 impl Codec for Binary {
@@ -72,6 +88,9 @@ impl Codec for Binary {
 
     fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
         limits::check(&packet)?;
+        if let Some((kind, _)) = kind::STATE.iter().find(|(_, name)| *name == packet.name()) {
+            return encode_state(*kind, &packet);
+        }
         let mut len = 0;
         put_packet(&mut len, &packet);
         let mut frame = Vec::with_capacity(len);
@@ -110,7 +129,22 @@ impl Codec for Binary {
             kind::PONG => Packet::Pong(reader.varint("pong.n")?),
             kind::ERROR => Packet::Error(read_error(&mut reader)?),
             kind::CLOSE => Packet::Close(read_close(&mut reader)?),
-            unknown => return Err(DecodeError::UnknownType(unknown.to_string())),
+            kind::PUBLISH => {
+                let flags =
+                    reader.flags("publish.flags", flag::PUBLISH_ECHO | flag::PUBLISH_SILENT)?;
+                let echo = match flags {
+                    0 => None,
+                    flag::PUBLISH_ECHO => Some(true),
+                    flag::PUBLISH_SILENT => Some(false),
+                    _ => {
+                        let expected = "one of its two bits";
+                        return Err(DecodeError::Invalid { field: "publish.flags", expected });
+                    }
+                };
+                let message = read_message(reader)?;
+                return Ok(Packet::Publish(Box::new(Publish { message, echo })));
+            }
+            other => return decode_state(other, reader),
         };
         reader.end()?;
         Ok(packet)
@@ -146,7 +180,62 @@ fn put_packet(out: &mut impl Put, packet: &Packet) {
             put_error(out, error);
         }
         Packet::Close(close) => put_close(out, close),
+        Packet::Publish(publish) => {
+            out.byte(kind::PUBLISH);
+            out.byte(match publish.echo {
+                None => 0,
+                Some(true) => flag::PUBLISH_ECHO,
+                Some(false) => flag::PUBLISH_SILENT,
+            });
+            put_message(out, &publish.message);
+        }
+        // They are written by `encode_state`.
+        Packet::Join(_)
+        | Packet::Leave(_)
+        | Packet::Members(_)
+        | Packet::Profile(_)
+        | Packet::Properties(_)
+        | Packet::Throttle(_)
+        | Packet::Query(_)
+        | Packet::Answer(_) => {}
     }
+}
+
+/// Members as JSON, and behind them what an answer has of rows.
+fn encode_state(kind: u8, packet: &Packet) -> Result<Frame, EncodeError> {
+    let mut head = Object::plain(128);
+    state::write(&mut head, packet)?;
+    let head = head.finish();
+    let rows = match packet {
+        Packet::Answer(answer) => answer.rows(),
+        _ => None,
+    };
+    let rows: &[u8] = rows.map_or(&[], |rows| rows);
+    let mut frame = Vec::with_capacity(1 + 10 + head.len() + rows.len());
+    frame.byte(kind);
+    frame.bytes(&head);
+    frame.put(rows);
+    Ok(Frame::binary(frame))
+}
+
+fn decode_state(kind: u8, mut reader: Reader) -> Result<Packet, DecodeError> {
+    let unknown = || DecodeError::UnknownType(kind.to_string());
+    let (_, name) = kind::STATE.iter().find(|(own, _)| *own == kind).ok_or_else(unknown)?;
+    let head = reader.json("members")?;
+    let text = std::str::from_utf8(&head)
+        .map_err(|_| DecodeError::Invalid { field: "members", expected: "UTF-8" })?;
+    if !text.trim_start().starts_with('{') {
+        return Err(DecodeError::Invalid { field: "members", expected: "an object" });
+    }
+    let rows = reader.rest();
+    let rows = (!rows.is_empty()).then_some(rows);
+    if rows.is_some() && *name != "result" {
+        return Err(DecodeError::Invalid {
+            field: "frame",
+            expected: "at its end where its packet ends",
+        });
+    }
+    state::read(name, &head, text, rows)?.ok_or_else(unknown)
 }
 
 fn put_number(out: &mut impl Put, kind: u8, number: u64) {

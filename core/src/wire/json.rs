@@ -12,12 +12,12 @@ use serde_json::value::RawValue;
 
 use super::members::{
     A_NUMBER, AckBody, CloseBody, CountBody, Envelope, ErrorBody, HelloBody, IdBody, MessageBody,
-    Object, PairsBody, PingBody, ReadyBody, RecoveryBody, ResponseBody, Text, VersionBody,
-    base64_len, quoted_len,
+    Object, PairsBody, PingBody, PublishBody, ReadyBody, RecoveryBody, ResponseBody, Text,
+    VersionBody, base64_len, quoted_len,
 };
 use super::{
-    Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Pairs, Ready,
-    Recovery, Request, Response, Resume, Secret, SessionGrant, limits,
+    Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Pairs, Publish, Ready,
+    Recovery, Request, Response, Resume, Secret, SessionGrant, limits, state,
 };
 use crate::{Class, Data, Frame, Message};
 
@@ -60,9 +60,12 @@ impl Codec for Json {
         let text = match &packet {
             Packet::Hello(hello) => write_hello(hello),
             Packet::Ready(ready) => write_ready(ready),
-            Packet::Message(message) => write_message("message", None, message),
+            Packet::Message(message) => write_message("message", None, None, message),
             Packet::Request(request) => {
-                write_message("request", Some(request.id), &request.message)
+                write_message("request", Some(request.id), None, &request.message)
+            }
+            Packet::Publish(publish) => {
+                write_message("publish", None, publish.echo, &publish.message)
             }
             Packet::Response(response) => write_response(response),
             Packet::Skip(count) => write_count("skip", *count, "skip.count"),
@@ -76,6 +79,14 @@ impl Codec for Json {
                 write_error(&mut object, error).map(|()| object.finish())
             }
             Packet::Close(close) => write_close(close),
+            Packet::Join(_)
+            | Packet::Leave(_)
+            | Packet::Members(_)
+            | Packet::Profile(_)
+            | Packet::Properties(_)
+            | Packet::Throttle(_)
+            | Packet::Query(_)
+            | Packet::Answer(_) => write_state(&packet),
         }?;
         Ok(Frame::Text(text.into()))
     }
@@ -108,9 +119,21 @@ impl Codec for Json {
             "pong" => Ok(Packet::Pong(number("pong.n", parse::<PingBody>(text)?.n, 0)?)),
             "error" => Ok(Packet::Error(read_error(&frame, parse(text)?))),
             "close" => read_close(parse(text)?),
-            unknown => Err(DecodeError::UnknownType(unknown.chars().take(MAX_SHOWN).collect())),
+            "publish" => Ok(Packet::Publish(Box::new(Publish {
+                echo: parse::<PublishBody>(text)?.echo,
+                message: read_message(&frame, parse(text)?)?,
+            }))),
+            other => state::read(other, &frame, text, None)?
+                .ok_or_else(|| DecodeError::UnknownType(other.chars().take(MAX_SHOWN).collect())),
         }
     }
+}
+
+fn write_state(packet: &Packet) -> Result<Vec<u8>, EncodeError> {
+    let mut object = Object::packet(packet.name(), 128 + state::rows_len(packet));
+    state::write(&mut object, packet)?;
+    state::write_rows(&mut object, packet)?;
+    Ok(object.finish())
 }
 
 fn write_hello(hello: &Hello) -> Result<Vec<u8>, EncodeError> {
@@ -218,7 +241,12 @@ fn read_recovery(body: &RecoveryBody) -> Result<Recovery, DecodeError> {
     }
 }
 
-fn write_message(kind: &str, id: Option<u64>, message: &Message) -> Result<Vec<u8>, EncodeError> {
+fn write_message(
+    kind: &str,
+    id: Option<u64>,
+    echo: Option<bool>,
+    message: &Message,
+) -> Result<Vec<u8>, EncodeError> {
     enum Value<'a> {
         Text(&'a str),
         Json(&'a str),
@@ -245,6 +273,9 @@ fn write_message(kind: &str, id: Option<u64>, message: &Message) -> Result<Vec<u
     let mut object = Object::packet(kind, capacity);
     if let Some(id) = id {
         object.number("id", id, "id")?;
+    }
+    if let Some(echo) = echo {
+        object.boolean("echo", echo);
     }
     if let Some(channel) = &message.channel {
         object.string("channel", channel);
@@ -307,7 +338,7 @@ fn read_message(frame: &Bytes, body: MessageBody<'_>) -> Result<Message, DecodeE
 
 fn write_response(response: &Response) -> Result<Vec<u8>, EncodeError> {
     match &response.result {
-        Ok(message) => write_message("response", Some(response.id), message),
+        Ok(message) => write_message("response", Some(response.id), None, message),
         Err(error) => {
             let mut object = Object::packet("response", 256);
             object.number("id", response.id, "response.id")?;
@@ -358,7 +389,7 @@ fn write_ping(kind: &str, n: u64, field: &'static str) -> Result<Vec<u8>, Encode
     Ok(object.finish())
 }
 
-fn write_error(object: &mut Object, error: &ErrorPacket) -> Result<(), EncodeError> {
+pub(super) fn write_error(object: &mut Object, error: &ErrorPacket) -> Result<(), EncodeError> {
     object.string("code", &error.code);
     object.string("message", &error.message);
     if let Some(details) = &error.details {
@@ -367,7 +398,7 @@ fn write_error(object: &mut Object, error: &ErrorPacket) -> Result<(), EncodeErr
     Ok(())
 }
 
-fn read_error(frame: &Bytes, body: ErrorBody<'_>) -> ErrorPacket {
+pub(super) fn read_error(frame: &Bytes, body: ErrorBody<'_>) -> ErrorPacket {
     ErrorPacket {
         code: body.code,
         message: body.message.unwrap_or_default(),
@@ -402,11 +433,11 @@ fn read_close(body: CloseBody) -> Result<Packet, DecodeError> {
 }
 
 /// The JSON that the application gave, checked.
-fn json<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, EncodeError> {
+pub(super) fn json<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a str, EncodeError> {
     limits::json(bytes).ok_or(EncodeError::Invalid { field, expected: "JSON" })
 }
 
-fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, DecodeError> {
     serde_json::from_str(text).map_err(|error| DecodeError::Json(describe(&error)))
 }
 
@@ -423,13 +454,21 @@ fn number(field: &'static str, value: Option<u64>, default: u64) -> Result<u64, 
     required(field, Some(value.unwrap_or(default)))
 }
 
-fn required(field: &'static str, value: Option<u64>) -> Result<u64, DecodeError> {
+/// A number that may be absent.
+pub(super) fn optional(
+    field: &'static str,
+    value: Option<u64>,
+) -> Result<Option<u64>, DecodeError> {
+    value.map(|value| required(field, Some(value))).transpose()
+}
+
+pub(super) fn required(field: &'static str, value: Option<u64>) -> Result<u64, DecodeError> {
     value
         .filter(|&value| value <= limits::MAX_NUMBER)
         .ok_or(DecodeError::Invalid { field, expected: A_NUMBER })
 }
 
-fn pairs(field: &'static str, body: Option<PairsBody>) -> Result<Pairs, DecodeError> {
+pub(super) fn pairs(field: &'static str, body: Option<PairsBody>) -> Result<Pairs, DecodeError> {
     let body = body.unwrap_or_default();
     limits::pairs(field, body.count)?;
     Ok(body.pairs)
@@ -455,6 +494,6 @@ fn bytes(frame: &Bytes, text: Text<'_>) -> Bytes {
     }
 }
 
-fn slice(frame: &Bytes, json: &RawValue) -> Bytes {
+pub(super) fn slice(frame: &Bytes, json: &RawValue) -> Bytes {
     frame.slice_ref(json.get().as_bytes())
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, VERSION};
+use super::{DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, VERSION, state};
 use crate::{CloseFrame, ConnectionId, Message};
 
 /// Pairs in a hello's query or a ready's properties: more than any page's URL carries, and few enough to search by
@@ -15,6 +15,18 @@ pub(super) const MAX_PAIRS: usize = 64;
 /// Bytes in the name of a channel or an event: such names are keys of maps at the receiver, so a peer must not choose
 /// how much memory one takes.
 const MAX_NAME: usize = 256;
+
+/// Bytes of a profile: each is kept once, and told to everybody on its channels.
+const MAX_PROFILE: usize = 4096;
+
+/// Members in one packet: more come in several.
+pub(crate) const MAX_MEMBERS: usize = 1000;
+
+/// Queries in one packet: more than a page has.
+const MAX_QUERIES: usize = 256;
+
+/// Bytes of a query: more than a person writes.
+const MAX_QUERY: usize = 16 * 1024;
 
 /// The largest number that JSON carries unharmed: JavaScript's `Number.MAX_SAFE_INTEGER`. In milliseconds it is
 /// 285,000 years, so durations are capped to it in both codecs.
@@ -47,6 +59,26 @@ pub(super) fn pairs(field: &'static str, count: usize) -> Result<(), Over> {
 /// How long the name of a channel or an event is.
 pub(super) fn name(field: &'static str, len: usize) -> Result<(), Over> {
     within(field, len, MAX_NAME)
+}
+
+/// How long a profile is.
+pub(super) fn profile(field: &'static str, len: usize) -> Result<(), Over> {
+    within(field, len, MAX_PROFILE)
+}
+
+/// How many members a packet has.
+pub(super) fn members(count: usize) -> Result<(), Over> {
+    within("members.members", count, MAX_MEMBERS)
+}
+
+/// How many queries a packet has.
+pub(super) fn queries(field: &'static str, count: usize) -> Result<(), Over> {
+    within(field, count, MAX_QUERIES)
+}
+
+/// How long a query is.
+pub(super) fn query(field: &'static str, len: usize) -> Result<(), Over> {
+    within(field, len, MAX_QUERY)
 }
 
 /// How long the reason of a close is.
@@ -92,6 +124,15 @@ pub(super) fn check(packet: &Packet) -> Result<(), EncodeError> {
         Packet::Skip(count) | Packet::Gap(count) | Packet::Lagged(count) if *count == 0 => {
             Err(EncodeError::Invalid { field: "count", expected: AT_LEAST_ONE })
         }
+        Packet::Publish(publish) => check_message(&publish.message),
+        Packet::Join(_)
+        | Packet::Leave(_)
+        | Packet::Members(_)
+        | Packet::Profile(_)
+        | Packet::Properties(_)
+        | Packet::Throttle(_)
+        | Packet::Query(_)
+        | Packet::Answer(_) => state::check(packet),
         Packet::Ack(_)
         | Packet::Skip(_)
         | Packet::Gap(_)
@@ -135,7 +176,7 @@ fn is_this_version(field: &'static str, version: u8) -> Result<(), EncodeError> 
     if version == VERSION { Ok(()) } else { Err(EncodeError::Invalid { field, expected: "1" }) }
 }
 
-fn is_json(field: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
+pub(super) fn is_json(field: &'static str, bytes: &[u8]) -> Result<(), EncodeError> {
     json(bytes).map(|_| ()).ok_or(EncodeError::Invalid { field, expected: "JSON" })
 }
 

@@ -46,6 +46,43 @@ impl Object {
         Ok(())
     }
 
+    /// An object of its own, that is no packet.
+    pub(super) fn plain(capacity: usize) -> Self {
+        let mut text = Vec::with_capacity(capacity + 2);
+        text.push(b'{');
+        Self { text }
+    }
+
+    pub(super) fn boolean(&mut self, name: &str, value: bool) {
+        self.name(name);
+        self.value(&value);
+    }
+
+    /// A value that serde writes: strings, numbers and what is made of them.
+    pub(super) fn any<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+        self.name(name);
+        self.value(value);
+    }
+
+    /// Begins a list of objects within this one.
+    pub(super) fn open_list(&mut self, name: &str) {
+        self.name(name);
+        self.text.push(b'[');
+    }
+
+    /// Begins an object in it, which [`close`](Self::close) ends.
+    pub(super) fn open_item(&mut self) {
+        if self.text.last() != Some(&b'[') {
+            self.text.push(b',');
+        }
+        self.text.push(b'{');
+    }
+
+    /// Ends the list.
+    pub(super) fn close_list(&mut self) {
+        self.text.push(b']');
+    }
+
     /// A value that is JSON already.
     pub(super) fn raw(&mut self, name: &str, json: &str) {
         self.name(name);
@@ -264,6 +301,12 @@ pub(super) struct IdBody {
     pub(super) id: Option<u64>,
 }
 
+/// The members of a publish beside those of its message.
+#[derive(serde::Deserialize)]
+pub(super) struct PublishBody {
+    pub(super) echo: Option<bool>,
+}
+
 /// The members of a response beside those of its message.
 #[derive(serde::Deserialize)]
 pub(super) struct ResponseBody<'a> {
@@ -337,14 +380,14 @@ impl<'de> Deserialize<'de> for PairsBody {
 }
 
 /// A member that is there, `null` included: with serde's own rule a JSON value `null` would count as absent.
-fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
 /// An object or `null`: serde's own structs would take arrays too.
-fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
     struct Read<T>(PhantomData<T>);

@@ -11,6 +11,7 @@ mod limits;
 mod members;
 mod packet;
 mod raw;
+mod state;
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ pub use packet::{
     Secret, SessionGrant,
 };
 pub use raw::Raw;
+pub use state::{
+    Answer, AnswerBody, Ask, Asked, Join, Leave, Members, MembersKind, Profile, Publish, Query,
+};
 
 use crate::{Class, Frame};
 
@@ -46,7 +50,16 @@ pub fn cost(frame: &Frame) -> usize {
 pub const fn is_numbered(packet: &Packet) -> bool {
     match packet {
         Packet::Message(message) => matches!(message.class, Class::AtLeastOnce),
-        Packet::Request(_) | Packet::Response(_) => true,
+        Packet::Publish(publish) => matches!(publish.message.class, Class::AtLeastOnce),
+        Packet::Request(_)
+        | Packet::Response(_)
+        | Packet::Join(_)
+        | Packet::Leave(_)
+        | Packet::Members(_)
+        | Packet::Profile(_)
+        | Packet::Properties(_)
+        | Packet::Query(_)
+        | Packet::Answer(_) => true,
         Packet::Hello(_)
         | Packet::Ready(_)
         | Packet::Ack(_)
@@ -56,6 +69,7 @@ pub const fn is_numbered(packet: &Packet) -> bool {
         | Packet::Ping(_)
         | Packet::Pong(_)
         | Packet::Error(_)
+        | Packet::Throttle(_)
         | Packet::Close(_) => false,
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::state::{Answer, Join, Leave, Members, Profile, Publish, Query};
 use crate::{ConnectionId, Message};
 
 /// Names and values, in the order in which they were given.
@@ -40,6 +41,24 @@ pub enum Packet {
     Error(ErrorPacket),
     /// This end closes, why, and when to come back.
     Close(Close),
+    /// Client: I want to be on that channel.
+    Join(Join),
+    /// Client: I leave that channel. Server: you are not on it.
+    Leave(Box<Leave>),
+    /// Who is on a channel, or who has come or gone.
+    Members(Box<Members>),
+    /// Client: this is my profile.
+    Profile(Profile),
+    /// Server: these are the connection's properties now.
+    Properties(Pairs),
+    /// Server: these features are held back now.
+    Throttle(Vec<String>),
+    /// Client: queries that are asked, and those that are not any more.
+    Query(Box<Query>),
+    /// Server: what a query gave.
+    Answer(Box<Answer>),
+    /// Client: to those on the message's channel, or to everybody.
+    Publish(Box<Publish>),
 }
 
 impl Packet {
@@ -60,6 +79,15 @@ impl Packet {
             Self::Pong(_) => "pong",
             Self::Error(_) => "error",
             Self::Close(_) => "close",
+            Self::Join(_) => "join",
+            Self::Leave(_) => "leave",
+            Self::Members(_) => "members",
+            Self::Profile(_) => "profile",
+            Self::Properties(_) => "properties",
+            Self::Throttle(_) => "throttle",
+            Self::Query(_) => "query",
+            Self::Answer(_) => "result",
+            Self::Publish(_) => "publish",
         }
     }
 }
@@ -198,6 +226,20 @@ pub struct Ack {
     pub numbered: u64,
     /// Messages without a number since the link began.
     pub unnumbered: u64,
+}
+
+impl ErrorPacket {
+    /// An error without details.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into(), details: None }
+    }
+
+    /// The same, with details of its own: else it would keep the frame that they lie in.
+    #[must_use]
+    pub(crate) fn owned(self) -> Self {
+        let details = self.details.map(|details| Bytes::copy_from_slice(&details));
+        Self { details, ..self }
+    }
 }
 
 /// Something that went wrong (R17).

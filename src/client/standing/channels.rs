@@ -1,0 +1,261 @@
+//! The channels that a client is on, and who else is there.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use moorline_core::wire::{ErrorPacket, Join, Leave, Members, MembersKind, Packet, Profile};
+use moorline_core::{ErrorEvent, Event, Member, Origin, Presence, PresenceChange};
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Channels {
+    all: BTreeMap<ByteString, Membership>,
+    /// Counts joins: channels are joined again in the order in which they were joined first.
+    joins: u64,
+    profile: Option<Bytes>,
+    /// What of it the server has to be told, and whether this end hears of it.
+    profile_changed: Option<Option<bool>>,
+    /// Who has asked for members, by the number of the question.
+    asked: BTreeMap<u64, Asked>,
+    questions: u64,
+}
+
+/// One channel.
+#[derive(Debug)]
+pub(crate) struct Membership {
+    order: u64,
+    pub(crate) echo: bool,
+    pub(crate) presence: bool,
+    pub(crate) stage: Stage,
+    /// The server has to be told of it.
+    changed: bool,
+    /// Who is there; `None` while it is not known.
+    pub(crate) members: Option<BTreeMap<ByteString, Member>>,
+    /// The first part of who is there, as long as the rest has not come.
+    coming: BTreeMap<ByteString, Member>,
+}
+
+/// How far a membership has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It is wanted, and the server has not answered.
+    Wanted,
+    Joined,
+    /// It is not wanted any more, and the server has to be told, with or without an echo.
+    Leaving(Option<bool>),
+    /// The server does not want it, for that reason.
+    Refused(ErrorPacket),
+}
+
+/// A question for members.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    channel: ByteString,
+    told: bool,
+    coming: Vec<Member>,
+    pub(crate) answer: Option<Option<Vec<Member>>>,
+}
+
+impl Channels {
+    pub(crate) fn join(&mut self, channel: ByteString, echo: bool, presence: bool) {
+        self.joins += 1;
+        let order = self.joins;
+        let known = self.all.entry(channel).or_insert_with(|| Membership {
+            order,
+            echo,
+            presence,
+            stage: Stage::Wanted,
+            changed: true,
+            members: None,
+            coming: BTreeMap::new(),
+        });
+        let same = (known.echo, known.presence) == (echo, presence);
+        match known.stage {
+            Stage::Joined | Stage::Wanted if same => {}
+            _ => {
+                known.stage = Stage::Wanted;
+                known.changed = true;
+                (known.echo, known.presence) = (echo, presence);
+            }
+        }
+    }
+
+    /// Whether it was on that channel, or wanted to be.
+    pub(crate) fn leave(&mut self, channel: &str, echo: Option<bool>) -> bool {
+        let Some(known) = self.all.get_mut(channel) else { return false };
+        match known.stage {
+            Stage::Leaving(_) => false,
+            Stage::Refused(_) => {
+                self.all.remove(channel);
+                false
+            }
+            Stage::Wanted | Stage::Joined => {
+                known.stage = Stage::Leaving(echo);
+                known.changed = true;
+                known.members = None;
+                true
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, channel: &str) -> Option<&Membership> {
+        self.all.get(channel)
+    }
+
+    /// The channels that are wanted, in the order in which they were joined.
+    pub(crate) fn names(&self) -> Vec<ByteString> {
+        let wanted = |one: &Membership| matches!(one.stage, Stage::Wanted | Stage::Joined);
+        let mut names: Vec<_> = self.all.iter().filter(|(_, one)| wanted(one)).collect();
+        names.sort_by_key(|(_, one)| one.order);
+        names.into_iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn set_profile(&mut self, profile: Option<Bytes>, echo: Option<bool>) {
+        self.profile = profile;
+        self.profile_changed = Some(echo);
+    }
+
+    pub(crate) fn ask(&mut self, channel: ByteString) -> u64 {
+        self.questions += 1;
+        self.asked.insert(self.questions, Asked { channel, ..Asked::default() });
+        self.questions
+    }
+
+    pub(crate) fn asked(&mut self, question: u64) -> Option<&mut Asked> {
+        self.asked.get_mut(&question)
+    }
+
+    pub(crate) fn forget(&mut self, question: u64) {
+        self.asked.remove(&question);
+    }
+
+    /// What the server does not know: the profile, then the channels, in their order (R29).
+    pub(crate) fn tell(&mut self, all: bool, packets: &mut Vec<Packet>) {
+        let echo = self.profile_changed.take();
+        if echo.is_some() || (all && self.profile.is_some()) {
+            // To those who come back anew their profile is no news of their own.
+            let echo = echo.unwrap_or(Some(false));
+            packets.push(Packet::Profile(Profile { data: self.profile.clone(), echo }));
+        }
+        if all {
+            self.all.retain(|_, one| !matches!(one.stage, Stage::Leaving(_)));
+        }
+        let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| one.changed || all).collect();
+        told.sort_by_key(|(_, one)| one.order);
+        let mut gone = Vec::new();
+        for (channel, one) in told {
+            one.changed = false;
+            match one.stage {
+                Stage::Refused(_) => {}
+                Stage::Wanted | Stage::Joined => {
+                    let (channel, echo, presence) = (channel.clone(), one.echo, one.presence);
+                    packets.push(Packet::Join(Join { channel, echo, presence }));
+                }
+                Stage::Leaving(echo) => {
+                    gone.push(channel.clone());
+                    let channel = channel.clone();
+                    packets.push(Packet::Leave(Box::new(Leave { channel, echo, error: None })));
+                }
+            }
+        }
+        gone.iter().for_each(|channel| drop(self.all.remove(channel)));
+        for (id, asked) in &mut self.asked {
+            if all || !asked.told {
+                asked.told = true;
+                asked.coming.clear();
+                packets.push(Packet::Members(Box::new(Members {
+                    channel: asked.channel.clone(),
+                    id: Some(*id),
+                    kind: MembersKind::Ask,
+                    more: false,
+                    members: Vec::new(),
+                })));
+            }
+        }
+    }
+
+    /// The server has told of members.
+    pub(crate) fn members(&mut self, told: Members, events: &mut Vec<Event>) {
+        let Members { channel, id, kind, more, members } = told;
+        if let Some(id) = id {
+            return self.answered(id, kind, more, members);
+        }
+        let Some(one) = self.all.get_mut(&channel) else { return };
+        if matches!(one.stage, Stage::Leaving(_) | Stage::Refused(_)) {
+            return;
+        }
+        let mut tell = |change| {
+            let presence = Presence::new(channel.clone(), change);
+            events.push(Event::Presence(presence));
+        };
+        let keyed = |member: Member| (member.id.clone(), member);
+        match kind {
+            MembersKind::All => {
+                one.coming.extend(members.into_iter().map(keyed));
+                if !more {
+                    one.stage = Stage::Joined;
+                    let all = std::mem::take(&mut one.coming);
+                    tell(PresenceChange::Members(all.values().cloned().collect()));
+                    one.members = Some(all);
+                }
+            }
+            MembersKind::Hidden => {
+                let was_known = one.members.take().is_some();
+                let was_joined = std::mem::replace(&mut one.stage, Stage::Joined) == Stage::Joined;
+                if one.presence && (was_known || !was_joined) {
+                    tell(PresenceChange::Hidden);
+                }
+            }
+            MembersKind::Joined | MembersKind::Left | MembersKind::Updated => {
+                for member in members {
+                    let known = one.members.get_or_insert_with(BTreeMap::new);
+                    match kind {
+                        MembersKind::Left => drop(known.remove(&member.id)),
+                        _ => drop(known.insert(member.id.clone(), member.clone())),
+                    }
+                    tell(match kind {
+                        MembersKind::Joined => PresenceChange::Joined(member),
+                        MembersKind::Left => PresenceChange::Left(member),
+                        _ => PresenceChange::Updated(member),
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, id: u64, kind: MembersKind, more: bool, members: Vec<Member>) {
+        let Some(asked) = self.asked.get_mut(&id) else { return };
+        asked.coming.extend(members);
+        if !more {
+            let all = std::mem::take(&mut asked.coming);
+            asked.answer = Some((kind == MembersKind::All).then_some(all));
+        }
+    }
+
+    /// The server has taken this end off a channel, or does not let it on.
+    pub(crate) fn left(&mut self, leave: Leave, events: &mut Vec<Event>) {
+        let Some(one) = self.all.get_mut(&leave.channel) else { return };
+        if matches!(one.stage, Stage::Leaving(_)) {
+            return;
+        }
+        let error =
+            leave.error.unwrap_or_else(|| ErrorPacket::new("left", "taken off the channel"));
+        let text = format!("channel `{}`: {}", leave.channel, error.message);
+        events.push(Event::Error(ErrorEvent::new(Origin::Peer, error.code.clone(), text)));
+        one.members = None;
+        one.stage = Stage::Refused(error);
+    }
+
+    /// The connection is closed: nobody knows who is there.
+    pub(crate) fn closed(&mut self) {
+        for one in self.all.values_mut() {
+            one.members = None;
+            one.coming.clear();
+            if one.stage == Stage::Joined {
+                one.stage = Stage::Wanted;
+            }
+        }
+    }
+}

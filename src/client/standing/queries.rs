@@ -1,0 +1,240 @@
+//! The queries that a client asks (R38 to R41). Sets are isolated, but what several of them ask is asked once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use moorline_core::wire::{Answer, AnswerBody, Ask, Asked, ErrorPacket, Packet, Query};
+use moorline_core::{Event, QueryError, QueryFailure};
+
+use super::News;
+use crate::query::QueryResult;
+
+/// How many queries stand in one packet; more go in several.
+const IN_A_PACKET: usize = 256;
+
+/// See the [module](self).
+#[derive(Default)]
+pub(crate) struct Queries {
+    all: BTreeMap<Asked, Shared>,
+    /// By the server's number.
+    ids: BTreeMap<u64, Asked>,
+    /// What the server is to be told not to answer any more.
+    ended: Vec<Asked>,
+    sets: u64,
+}
+
+/// One query that the server is asked.
+#[derive(Default)]
+struct Shared {
+    wanted: Vec<Wanted>,
+    id: Option<u64>,
+    /// The server answers it until it is told not to.
+    subscribed: bool,
+    /// The server has to be told.
+    changed: bool,
+}
+
+/// What one set wants of a query.
+pub(crate) struct Wanted {
+    pub(crate) set: u64,
+    pub(crate) retrieve: bool,
+    pub(crate) subscribe: bool,
+    pub(crate) callbacks: Arc<Callbacks>,
+    /// Its rows have been asked for, and have not come.
+    awaits_rows: bool,
+    /// The server knows of it.
+    told: bool,
+}
+
+impl Wanted {
+    pub(crate) const fn new(
+        set: u64,
+        retrieve: bool,
+        subscribe: bool,
+        callbacks: Arc<Callbacks>,
+    ) -> Self {
+        Self { set, retrieve, subscribe, callbacks, awaits_rows: retrieve, told: false }
+    }
+}
+
+/// Whom to tell.
+pub(crate) struct Callbacks {
+    pub(crate) result: Box<dyn Fn(QueryResult) -> crate::query::Ran + Send + Sync>,
+    pub(crate) error: Box<dyn Fn(QueryError) -> crate::query::Ran + Send + Sync>,
+}
+
+/// Something for one listener.
+#[derive(Clone)]
+pub(crate) struct Told {
+    pub(crate) query: String,
+    pub(crate) callbacks: Arc<Callbacks>,
+    pub(crate) what: Result<QueryResult, QueryError>,
+}
+
+impl Queries {
+    pub(crate) fn new_set(&mut self) -> u64 {
+        self.sets += 1;
+        self.sets
+    }
+
+    pub(crate) fn want(&mut self, asked: Asked, wanted: Wanted) {
+        self.ended.retain(|ended| *ended != asked);
+        let shared = self.all.entry(asked).or_default();
+        shared.changed = true;
+        shared.wanted.push(wanted);
+    }
+
+    /// A set does not want these queries any more. What is dropped is user code, and is given back.
+    pub(crate) fn unwant(&mut self, set: u64, which: impl Fn(&str) -> bool) -> Vec<Wanted> {
+        let mut gone = Vec::new();
+        let mut empty = Vec::new();
+        for (asked, shared) in &mut self.all {
+            if !which(&asked.query) {
+                continue;
+            }
+            let (own, others) =
+                std::mem::take(&mut shared.wanted).into_iter().partition(|one| one.set == set);
+            shared.wanted = others;
+            let own: Vec<_> = own;
+            gone.extend(own);
+            if shared.wanted.is_empty() {
+                empty.push(asked.clone());
+            }
+        }
+        empty.into_iter().for_each(|asked| self.end(&asked));
+        gone
+    }
+
+    /// Nobody wants that query any more.
+    fn end(&mut self, asked: &Asked) {
+        let Some(shared) = self.all.remove(asked) else { return };
+        if let Some(id) = shared.id {
+            self.ids.remove(&id);
+        }
+        if shared.subscribed {
+            self.ended.push(asked.clone());
+        }
+    }
+
+    /// The queries of a set.
+    pub(crate) fn of_set(&self, set: u64) -> Vec<String> {
+        let of = |shared: &Shared| shared.wanted.iter().any(|one| one.set == set);
+        let own = self.all.iter().filter(|(_, shared)| of(shared));
+        let mut own: Vec<_> = own.map(|(asked, _)| asked.query.clone()).collect();
+        own.dedup();
+        own
+    }
+
+    /// What the server does not know. To one that knows nothing any more, all of it: whoever wanted rows wants them again.
+    pub(crate) fn tell(&mut self, all: bool, packets: &mut Vec<Packet>) {
+        let mut end = std::mem::take(&mut self.ended);
+        if all {
+            end.clear();
+            self.ids.clear();
+        }
+        let mut ask = Vec::new();
+        for (asked, shared) in &mut self.all {
+            if all {
+                shared.id = None;
+                for one in &mut shared.wanted {
+                    one.awaits_rows = one.retrieve;
+                    one.told = false;
+                }
+            }
+            if !(shared.changed || all) {
+                continue;
+            }
+            shared.changed = false;
+            let fresh = |one: &Wanted| !one.told;
+            let retrieve = shared.wanted.iter().any(|one| fresh(one) && one.awaits_rows);
+            let subscribe = shared.wanted.iter().any(|one| one.subscribe);
+            let news = retrieve || (subscribe && (all || !shared.subscribed));
+            shared.subscribed = subscribe;
+            shared.wanted.iter_mut().for_each(|one| one.told = true);
+            if news {
+                ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
+            }
+        }
+        while !ask.is_empty() || !end.is_empty() {
+            let rest = ask.split_off(ask.len().min(IN_A_PACKET));
+            let more = end.split_off(end.len().min(IN_A_PACKET));
+            packets.push(Packet::Query(Box::new(Query { ask, end })));
+            (ask, end) = (rest, more);
+        }
+    }
+
+    /// The server has told of a query.
+    pub(super) fn answer(&mut self, answer: Answer, news: &mut News) {
+        let asked = match (&answer.asked, answer.id) {
+            (Some(asked), id) => {
+                let Some(shared) = self.all.get_mut(asked) else { return };
+                if let Some(id) = id {
+                    if let Some(old) = shared.id.replace(id) {
+                        self.ids.remove(&old);
+                    }
+                    self.ids.insert(id, asked.clone());
+                }
+                asked.clone()
+            }
+            (None, Some(id)) => {
+                let Some(asked) = self.ids.get(&id) else { return };
+                asked.clone()
+            }
+            (None, None) => return,
+        };
+        match answer.body {
+            AnswerBody::Rows { retrieve, count, rows, .. } => {
+                self.rows(&asked, retrieve, count, &rows, news);
+            }
+            AnswerBody::Failed(error) => self.failed(&asked, error, news),
+            _ => {}
+        }
+    }
+
+    fn rows(&mut self, asked: &Asked, retrieve: bool, count: u64, rows: &Bytes, news: &mut News) {
+        let Some(shared) = self.all.get_mut(asked) else { return };
+        let mut gone = Vec::new();
+        let mut at = 0;
+        while let Some(one) = shared.wanted.get_mut(at) {
+            let hears = if retrieve {
+                std::mem::take(&mut one.awaits_rows)
+            } else {
+                // Changes before the rows that it waits for are in those.
+                one.subscribe && !one.awaits_rows
+            };
+            if hears {
+                let query = asked.query.clone();
+                let result = QueryResult::new(query.clone(), count, retrieve, rows.clone());
+                let callbacks = one.callbacks.clone();
+                news.results.push(Told { query, callbacks, what: Ok(result) });
+            }
+            if hears && retrieve && !one.subscribe {
+                gone.push(shared.wanted.remove(at));
+            } else {
+                at += 1;
+            }
+        }
+        let empty = shared.wanted.is_empty();
+        news.dropped.extend(gone);
+        if empty {
+            self.end(asked);
+        }
+    }
+
+    fn failed(&mut self, asked: &Asked, error: ErrorPacket, news: &mut News) {
+        let error = QueryError::new(error.code, error.message);
+        let failure = QueryFailure::new(Some(asked.query.clone()), error.clone());
+        news.events.push(Event::QueryError(failure));
+        let Some(mut shared) = self.all.remove(asked) else { return };
+        if let Some(id) = shared.id {
+            self.ids.remove(&id);
+        }
+        for one in std::mem::take(&mut shared.wanted) {
+            let query = asked.query.clone();
+            let (callbacks, what) = (one.callbacks.clone(), Err(error.clone()));
+            news.results.push(Told { query, callbacks, what });
+            news.dropped.push(one);
+        }
+    }
+}

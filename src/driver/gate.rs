@@ -1,0 +1,171 @@
+//! What comes from the peer, where each message has to be let through before the next one is looked at.
+//!
+//! Events wait behind the messages before them, so that a disconnect is told after the last message.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use moorline_core::machine::{Exchange, Input, Refusal};
+use moorline_core::wire::{ErrorPacket, Response};
+use moorline_core::{BoxFuture, Status};
+
+use super::{Driver, Role};
+use crate::Event;
+use crate::delivery::Item;
+use crate::requests;
+use crate::sync::lock;
+
+/// What is done with a message, as far as its role can say at once.
+pub(crate) enum Verdict {
+    Pass,
+    Refuse(Refusal),
+    /// It is known when this is over.
+    Later(BoxFuture<'static, Result<(), Refusal>>),
+}
+
+/// See the [module](self).
+#[derive(Default)]
+pub(super) struct Gate {
+    waiting: VecDeque<Waiting>,
+    /// What the one in front waits for.
+    asked: Option<BoxFuture<'static, Result<(), Refusal>>>,
+}
+
+enum Waiting {
+    Message(Item, Exchange),
+    Event(Event),
+    Status(Status),
+}
+
+impl Gate {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+}
+
+impl<R: Role> Driver<R> {
+    /// Takes in messages of which some are no ordinary ones, or have to be looked at.
+    pub(super) fn deliver_by_gate(&mut self, count: usize) {
+        let mut delivery = lock(&self.shared.delivery);
+        for received in self.machine.take_messages(count) {
+            let (item, exchange) = delivery.receive(received, self.now);
+            self.gate.waiting.push_back(Waiting::Message(item, exchange));
+        }
+        self.held = delivery.held();
+        drop(delivery);
+        self.pass_gate();
+    }
+
+    /// An event, behind the messages that wait.
+    pub(super) fn dispatch(&mut self, event: Event) {
+        if self.gate.is_empty() {
+            lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+        } else {
+            self.gate.waiting.push_back(Waiting::Event(event));
+        }
+    }
+
+    /// A status, behind the messages that wait.
+    pub(super) fn show_status(&mut self, status: Status) {
+        if self.gate.is_empty() {
+            lock(&self.shared.delivery).set_status(status, &mut self.wakes);
+        } else {
+            self.gate.waiting.push_back(Waiting::Status(status));
+        }
+    }
+
+    /// Looks whether the one in front is let through.
+    pub(super) fn poll_gate(&mut self, context: &mut Context<'_>) {
+        while let Some(asked) = &mut self.gate.asked {
+            let Poll::Ready(answer) = asked.as_mut().poll(context) else { return };
+            self.gate.asked = None;
+            if let Some(Waiting::Message(item, exchange)) = self.gate.waiting.pop_front() {
+                self.decide(item, exchange, answer);
+            }
+            self.pass_gate();
+        }
+    }
+
+    /// Lets through what need not wait any more.
+    fn pass_gate(&mut self) {
+        while self.gate.asked.is_none() {
+            match self.gate.waiting.pop_front() {
+                None => return self.gate.waiting.shrink_to(4),
+                Some(Waiting::Event(event)) => {
+                    lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+                }
+                Some(Waiting::Status(status)) => {
+                    lock(&self.shared.delivery).set_status(status, &mut self.wakes);
+                }
+                Some(Waiting::Message(item, exchange)) => {
+                    match self.role.guard(&self.shared, &item.message, &exchange, self.now) {
+                        Verdict::Pass => self.decide(item, exchange, Ok(())),
+                        Verdict::Refuse(refusal) => self.decide(item, exchange, Err(refusal)),
+                        Verdict::Later(asked) => {
+                            self.gate.asked = Some(asked);
+                            self.gate.waiting.push_front(Waiting::Message(item, exchange));
+                            self.again = true;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn decide(&mut self, item: Item, exchange: Exchange, answer: Result<(), Refusal>) {
+        match (answer, exchange) {
+            (Err(refusal), exchange) => {
+                self.refuse(&exchange, refusal);
+                self.took(&item);
+            }
+            (Ok(()), Exchange::State(packet)) => {
+                match self.role.state(&self.shared, *packet, item) {
+                    Ok(Some(item)) => self.took(&item),
+                    Ok(None) => {}
+                    Err((item, refusal)) => {
+                        self.refuse(&Exchange::None, refusal);
+                        self.took(&item);
+                    }
+                }
+            }
+            (Ok(()), Exchange::Publish(echo)) => {
+                if let Err(refusal) = self.role.publish(&self.shared, item.message.clone(), echo) {
+                    self.refuse(&Exchange::None, refusal);
+                }
+                self.took(&item);
+            }
+            (Ok(()), exchange) => {
+                let mut dropped = Vec::new();
+                let mut delivery = lock(&self.shared.delivery);
+                delivery.hand_out(item, exchange, &mut self.wakes, &mut dropped);
+                // What is dropped is user code, and comes after the lock.
+                drop(delivery);
+            }
+        }
+    }
+
+    fn took(&mut self, item: &Item) {
+        let mut delivery = lock(&self.shared.delivery);
+        delivery.count_taken(item);
+        self.held = delivery.held();
+    }
+
+    /// Tells the sender that its message was refused: who asks is answered, everybody else is sent an error.
+    fn refuse(&mut self, exchange: &Exchange, refusal: Refusal) {
+        let Refusal { code, message, retry_after } = refusal;
+        let mut error = ErrorPacket::new(code, message);
+        error.details = retry_after.map(|wait| {
+            let millis = wait.as_nanos().div_ceil(1_000_000);
+            format!(r#"{{"retry_after":{millis}}}"#).into()
+        });
+        match exchange {
+            Exchange::Request(id) => {
+                let response = Response { id: *id, result: Err(error) };
+                if let Some(outgoing) = requests::response(&self.shared, response) {
+                    self.tell(Input::Send(outgoing));
+                }
+            }
+            _ => self.tell(Input::Report(error)),
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! One packet to many, encoded once for each codec in use.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use moorline_core::machine::Outgoing;
+use moorline_core::wire::{EncodeError, Packet};
+use moorline_core::{Class, Frame, Message, Runtime};
+
+use super::Emitted;
+use crate::SendError;
+use crate::sending::About;
+use crate::shared::Shared;
+use crate::sync::lock;
+
+/// See the [module](self).
+pub(super) struct Fanout<'a> {
+    packet: Packet,
+    /// What a message is beside its frame; `None` for what stands beside messages.
+    about: Option<About>,
+    runtime: &'a dyn Runtime,
+    encoded: Vec<(&'static str, Result<Frame, EncodeError>)>,
+    pub(super) emitted: Emitted,
+    /// To be woken once no lock is held.
+    wakes: Vec<Waker>,
+}
+
+impl<'a> Fanout<'a> {
+    pub(super) fn of_message(message: Message, runtime: &'a dyn Runtime) -> Self {
+        let about = Some(About::of(&message));
+        Self { about, ..Self::of_packet(Packet::Message(message), runtime) }
+    }
+
+    pub(super) fn of_packet(packet: Packet, runtime: &'a dyn Runtime) -> Self {
+        let (encoded, wakes) = (Vec::new(), Vec::new());
+        Self { packet, about: None, runtime, encoded, emitted: Emitted::default(), wakes }
+    }
+
+    /// Sends it to one more, without waiting. One without room is told what it misses.
+    pub(super) fn send(&mut self, shared: &Arc<Shared>) {
+        let Some(codec) = shared.codec.get() else { return };
+        let known = self.encoded.iter().find(|(name, _)| *name == codec.name());
+        let frame = match known {
+            Some((_, frame)) => frame.clone(),
+            None => {
+                let frame = codec.encode(self.packet.clone());
+                self.encoded.push((codec.name(), frame.clone()));
+                frame
+            }
+        };
+        let sent = frame.is_ok_and(|frame| {
+            let outgoing = match &self.about {
+                Some(about) => about.outgoing(frame, self.runtime),
+                None => Outgoing::new(frame, Class::AtLeastOnce),
+            };
+            let (sent, waker) = lock(&shared.state).broadcast(outgoing);
+            self.wakes.extend(waker);
+            sent
+        });
+        self.emitted.sent += usize::from(sent);
+        self.emitted.skipped += usize::from(!sent);
+    }
+
+    /// Wakes all who have something to send. No lock may be held.
+    pub(super) fn finish(self) -> Result<Emitted, SendError> {
+        self.wakes.into_iter().for_each(Waker::wake);
+        match self.encoded.into_iter().find_map(|(_, frame)| frame.err()) {
+            Some(error) if self.emitted.sent == 0 => Err(error.into()),
+            _ => Ok(self.emitted),
+        }
+    }
+
+    /// What has to be woken, for a caller that holds a lock.
+    pub(super) fn into_wakes(self) -> Vec<Waker> {
+        self.wakes
+    }
+}

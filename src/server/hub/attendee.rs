@@ -1,0 +1,91 @@
+//! A connection, as the groups know it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use moorline_core::Member;
+
+use super::{Key, Kind};
+use crate::ServerConnection;
+use crate::server::connection::WeakServerConnection;
+use crate::shared::Shared;
+use crate::sync::lock;
+
+/// See the [module](self).
+pub(crate) struct Attendee {
+    /// Its place among all connections of the server.
+    pub(in crate::server) number: u64,
+    /// Who it is to the others: the id that its connection had first. It stays for as long as its session.
+    pub(in crate::server) id: ByteString,
+    pub(in crate::server) shared: Arc<Shared>,
+    connection: OnceLock<WeakServerConnection>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    profile: Option<Bytes>,
+    keys: BTreeSet<Key>,
+    over: bool,
+}
+
+impl Attendee {
+    pub(in crate::server) fn new(number: u64, id: &str, shared: Arc<Shared>) -> Arc<Self> {
+        let (connection, state) = (OnceLock::new(), Mutex::default());
+        Arc::new(Self { number, id: ByteString::from(id), shared, connection, state })
+    }
+
+    pub(in crate::server) fn belongs_to(&self, connection: &ServerConnection) {
+        self.connection.get_or_init(|| connection.downgrade());
+    }
+
+    pub(in crate::server) fn connection(&self) -> Option<ServerConnection> {
+        self.connection.get()?.upgrade()
+    }
+
+    /// How the others see it.
+    pub(in crate::server) fn member(&self) -> Member {
+        Member::new(self.id.clone(), lock(&self.state).profile.clone())
+    }
+
+    pub(super) fn set_profile(&self, profile: Option<Bytes>) {
+        lock(&self.state).profile = profile;
+    }
+
+    /// The groups of a kind that it is in.
+    pub(in crate::server) fn keys(&self, kind: Kind) -> Vec<Key> {
+        lock(&self.state).keys.iter().filter(|(own, _)| *own == kind).cloned().collect()
+    }
+
+    pub(super) fn note(&self, key: Key) {
+        lock(&self.state).keys.insert(key);
+    }
+
+    /// The same, unless it would be in more groups of that kind than so many.
+    pub(super) fn note_within(&self, key: &Key, limit: usize) -> bool {
+        let mut state = lock(&self.state);
+        if state.keys.contains(key) {
+            return true;
+        }
+        let count = state.keys.iter().filter(|(own, _)| *own == key.0).count();
+        count < limit && state.keys.insert(key.clone())
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        lock(&self.state).keys.remove(key);
+    }
+
+    /// The connection is over; what it was in.
+    pub(super) fn end(&self) -> BTreeSet<Key> {
+        let mut state = lock(&self.state);
+        state.over = true;
+        std::mem::take(&mut state.keys)
+    }
+
+    /// Whether its connection is over: then it must not be left in a group.
+    pub(super) fn is_over(&self) -> bool {
+        lock(&self.state).over
+    }
+}

@@ -1,0 +1,299 @@
+//! Who is where: the channels, rooms and users of a server, and who is on each.
+//!
+//! No lock is held for all: names are spread over shards, and each group has a lock of its own. Locks are taken in the order
+//! shard, group, connection, and nobody is woken under one.
+
+mod attendee;
+mod group;
+mod presence;
+mod rooms;
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::{Arc, Mutex};
+
+use bytestring::ByteString;
+use moorline_core::machine::Refusal;
+use moorline_core::wire::{Join, Leave, Members, MembersKind, Packet, Profile};
+use moorline_core::{Message, Runtime};
+
+pub(super) use self::attendee::Attendee;
+pub(super) use self::group::Group;
+use self::group::Membership;
+pub use self::rooms::RoomEvent;
+pub(super) use self::rooms::RoomEvents;
+use super::channels::{Channels, Publishing};
+use super::fanout::Fanout;
+use crate::sync::lock;
+
+/// Over how many locks the names are spread: more than there are processors.
+const SHARDS: usize = 64;
+
+/// What a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    /// What clients join and leave (R29).
+    Channel,
+    /// What a connection enters as it opens, and leaves as it ends (R31).
+    Room,
+    /// All connections of an identity (R32).
+    User,
+}
+
+/// A group's kind and name.
+pub(super) type Key = (Kind, ByteString);
+
+/// See the [module](self).
+pub(super) struct Hub {
+    pub(super) channels: Channels,
+    pub(super) rooms: RoomEvents,
+    runtime: Arc<dyn Runtime>,
+    shards: Vec<Shard>,
+}
+
+type Shard = Mutex<BTreeMap<Key, Arc<Group>>>;
+
+impl Hub {
+    pub(super) fn new(channels: Channels, runtime: Arc<dyn Runtime>) -> Self {
+        let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
+        Self { channels, rooms: RoomEvents::default(), runtime, shards }
+    }
+
+    fn shard(&self, key: &Key) -> &Shard {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        &self.shards[(hash % SHARDS as u64) as usize]
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Group>> {
+        lock(self.shard(key)).get(key).cloned()
+    }
+
+    /// The names of all groups of a kind, in order.
+    pub(super) fn names(&self, kind: Kind) -> Vec<ByteString> {
+        let mut names = Vec::new();
+        for shard in &self.shards {
+            let shard = lock(shard);
+            names
+                .extend(shard.keys().filter(|(own, _)| *own == kind).map(|(_, name)| name.clone()));
+        }
+        names.sort();
+        names
+    }
+
+    /// Puts a connection into a group; what it was told of it before is told anew.
+    fn enter(&self, key: &Key, attendee: &Arc<Attendee>, membership: Membership) {
+        let mut shard = lock(self.shard(key));
+        let group = shard.entry(key.clone()).or_default().clone();
+        let mut roll = lock(&group.roll);
+        let entered = roll.insert(attendee, membership);
+        // It cannot be forgotten any more.
+        drop(shard);
+        if entered && key.0 == Kind::Room {
+            if roll.len() == 1 {
+                self.rooms.tell(RoomEvent::Created(key.1.clone()));
+            }
+            if let Some(connection) = attendee.connection() {
+                self.rooms.tell(RoomEvent::Entered(key.1.clone(), connection));
+            }
+        }
+        let wakes = match key.0 {
+            Kind::Channel => presence::entered(self, key, &mut roll, attendee, entered),
+            Kind::Room | Kind::User => Vec::new(),
+        };
+        drop(roll);
+        presence::wake(wakes);
+        self.rooms.deliver(&self.runtime);
+    }
+
+    /// Takes a connection out of a group; whether it was in it.
+    fn depart(&self, key: &Key, attendee: &Arc<Attendee>, echo: Option<bool>) -> bool {
+        let Some(group) = self.get(key) else { return false };
+        let mut roll = lock(&group.roll);
+        let Some(membership) = roll.remove(attendee) else { return false };
+        if key.0 == Kind::Room {
+            if let Some(connection) = attendee.connection() {
+                self.rooms.tell(RoomEvent::Left(key.1.clone(), connection));
+            }
+            if roll.is_empty() {
+                self.rooms.tell(RoomEvent::Destroyed(key.1.clone()));
+            }
+        }
+        let wakes = match key.0 {
+            Kind::Channel => presence::left(self, key, &mut roll, attendee, membership, echo),
+            Kind::Room | Kind::User => Vec::new(),
+        };
+        let empty = roll.is_empty();
+        drop(roll);
+        presence::wake(wakes);
+        if empty {
+            self.forget(key);
+        }
+        self.rooms.deliver(&self.runtime);
+        true
+    }
+
+    /// Forgets a group that is empty.
+    fn forget(&self, key: &Key) {
+        let mut shard = lock(self.shard(key));
+        let empty = shard.get(key).is_some_and(|group| lock(&group.roll).is_empty());
+        if empty {
+            let gone = shard.remove(key);
+            drop(shard);
+            drop(gone);
+        }
+    }
+
+    /// A connection has opened: it enters its room, and is one of its user's.
+    pub(super) fn opened(&self, attendee: &Arc<Attendee>, room: Option<&str>, user: Option<&str>) {
+        for (kind, name) in [(Kind::Room, room), (Kind::User, user)] {
+            if let Some(name) = name {
+                let key = (kind, ByteString::from(name));
+                attendee.note(key.clone());
+                self.enter(&key, attendee, Membership::default());
+            }
+        }
+    }
+
+    /// A connection is over: it leaves all that it is in.
+    pub(super) fn over(&self, attendee: &Arc<Attendee>) {
+        for key in attendee.end() {
+            self.depart(&key, attendee, Some(false));
+        }
+    }
+
+    /// A client is away, and was longer than the grace time: the others see it leave. It still misses nothing.
+    pub(super) fn away(&self, attendee: &Arc<Attendee>) {
+        for key in attendee.keys(Kind::Channel) {
+            presence::set_away(self, &key, attendee, true);
+        }
+    }
+
+    /// It is back.
+    pub(super) fn back(&self, attendee: &Arc<Attendee>) {
+        for key in attendee.keys(Kind::Channel) {
+            presence::set_away(self, &key, attendee, false);
+        }
+    }
+
+    /// What a client says beside its messages.
+    pub(super) fn hear(&self, attendee: &Arc<Attendee>, packet: Packet) -> Result<(), Refusal> {
+        match packet {
+            Packet::Join(join) => {
+                self.join(attendee, join);
+                Ok(())
+            }
+            Packet::Leave(leave) => {
+                self.leave(attendee, &leave.channel, leave.echo);
+                Ok(())
+            }
+            Packet::Profile(profile) => {
+                self.profile(attendee, profile);
+                Ok(())
+            }
+            Packet::Members(ask) if ask.kind == MembersKind::Ask => {
+                presence::answer(self, attendee, &ask);
+                Ok(())
+            }
+            other => {
+                let message = format!("`{}` from a client", other.name());
+                Err(Refusal::for_good("bad_packet", message))
+            }
+        }
+    }
+
+    /// A client, or the server for it, wants to be on a channel.
+    pub(super) fn join(&self, attendee: &Arc<Attendee>, join: Join) {
+        let Join { channel, echo, presence } = join;
+        let key = (Kind::Channel, channel);
+        let limit = self.channels.per_connection;
+        if !attendee.note_within(&key, limit) {
+            let message = format!("this connection is on {limit} channels, and may be on no more");
+            return self.keep_off(attendee, &key.1, "too_many_channels", message);
+        }
+        self.enter(&key, attendee, Membership { echo, presence, away: false });
+        // It may have ended meanwhile, when the server has it join.
+        if attendee.is_over() {
+            self.depart(&key, attendee, Some(false));
+        }
+    }
+
+    pub(super) fn leave(
+        &self,
+        attendee: &Arc<Attendee>,
+        channel: &str,
+        echo: Option<bool>,
+    ) -> bool {
+        let key = (Kind::Channel, ByteString::from(channel));
+        attendee.forget(&key);
+        self.depart(&key, attendee, echo)
+    }
+
+    /// Tells a client that it is not on a channel (any more), and why.
+    pub(super) fn keep_off(
+        &self,
+        attendee: &Arc<Attendee>,
+        channel: &ByteString,
+        code: &str,
+        message: String,
+    ) {
+        let error = Some(moorline_core::wire::ErrorPacket::new(code, message));
+        let leave = Leave { channel: channel.clone(), echo: None, error };
+        self.tell(attendee, Packet::Leave(Box::new(leave)));
+    }
+
+    fn profile(&self, attendee: &Arc<Attendee>, profile: Profile) {
+        attendee.set_profile(profile.data);
+        for key in attendee.keys(Kind::Channel) {
+            presence::updated(self, &key, attendee, profile.echo);
+        }
+    }
+
+    /// A client publishes on a channel, or to everybody in `everybody`.
+    pub(super) fn publish(
+        &self,
+        attendee: &Arc<Attendee>,
+        message: Message,
+        echo: Option<bool>,
+    ) -> Result<(), Refusal> {
+        let Some(channel) = message.channel.clone() else {
+            return Err(Refusal::for_good("not_published", "there is no channel"));
+        };
+        let key = (Kind::Channel, channel);
+        let group = self.get(&key);
+        let roll = group.as_ref().map(|group| lock(&group.roll));
+        let own = roll.as_ref().and_then(|roll| roll.get(attendee));
+        match self.channels.publishing {
+            Publishing::Nobody => {
+                return Err(Refusal::for_good("not_published", "clients do not publish here"));
+            }
+            Publishing::Members if own.is_none() => {
+                let message = format!("not on the channel `{}`: join it first", key.1);
+                return Err(Refusal::for_good("not_joined", message));
+            }
+            Publishing::Members | Publishing::Anybody => {}
+        }
+        let echo = echo.or(own.map(|own| own.echo)).unwrap_or(true);
+        let mut fanout = Fanout::of_message(message, &*self.runtime);
+        if let Some(roll) = &roll {
+            roll.send(&mut fanout, (!echo).then_some(attendee.number), |_| true);
+        }
+        // Who publishes without being there hears it as well, unless it does not want to.
+        if own.is_none() && echo {
+            fanout.send(&attendee.shared);
+        }
+        drop(roll);
+        let _told_to_those_who_miss_it = fanout.finish();
+        Ok(())
+    }
+
+    /// Sends one connection what stands beside its messages.
+    pub(super) fn tell(&self, attendee: &Arc<Attendee>, packet: Packet) {
+        let mut fanout = Fanout::of_packet(packet, &*self.runtime);
+        fanout.send(&attendee.shared);
+        let _told_if_it_is_missed = fanout.finish();
+    }
+}
+
+fn members(channel: &ByteString, kind: MembersKind) -> Members {
+    Members { channel: channel.clone(), id: None, kind, more: false, members: Vec::new() }
+}

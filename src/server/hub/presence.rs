@@ -1,0 +1,220 @@
+//! Who is told who is on a channel (R30).
+//!
+//! What is told is sent under the channel's lock, so that what each has been told, put together, is who is there. One that was
+//! too slow for some of it is told of a gap, joins anew, and gets all of it.
+
+use std::sync::Arc;
+use std::task::Waker;
+
+use bytestring::ByteString;
+use moorline_core::Member;
+use moorline_core::wire::{Members, MembersKind, Packet};
+
+use super::group::{Membership, Roll};
+use super::{Attendee, Hub, Key, members};
+use crate::server::fanout::Fanout;
+use crate::sync::lock;
+
+/// Members in one packet.
+const IN_A_PACKET: usize = 500;
+
+/// Bytes of members in one packet, or that of one member.
+const BYTES_IN_A_PACKET: usize = 32 * 1024;
+
+/// What a member takes in a packet beside its id and its profile.
+const OVERHEAD: usize = 32;
+
+pub(super) fn wake(wakes: Vec<Waker>) {
+    wakes.into_iter().for_each(Waker::wake);
+}
+
+fn weight(member: &Member) -> usize {
+    member.id.len() + member.data.as_ref().map_or(0, |data| data.len()) + OVERHEAD
+}
+
+/// Somebody has come, or has asked to be told anew.
+pub(super) fn entered(
+    hub: &Hub,
+    key: &Key,
+    roll: &mut Roll,
+    attendee: &Arc<Attendee>,
+    fresh: bool,
+) -> Vec<Waker> {
+    let mut wakes = review(hub, key, roll);
+    let membership = roll.get(attendee).unwrap_or_default();
+    if membership.presence && !tells_nobody(hub, roll) {
+        wakes.extend(snapshot(hub, &key.1, roll, attendee, None));
+    } else {
+        let hidden = members(&key.1, MembersKind::Hidden);
+        wakes.extend(one(hub, attendee, hidden));
+    }
+    if fresh {
+        let but = (!membership.echo).then_some(attendee.number);
+        wakes.extend(delta(hub, key, roll, MembersKind::Joined, attendee.member(), but));
+    }
+    wakes
+}
+
+/// Somebody has gone.
+pub(super) fn left(
+    hub: &Hub,
+    key: &Key,
+    roll: &mut Roll,
+    attendee: &Arc<Attendee>,
+    membership: Membership,
+    echo: Option<bool>,
+) -> Vec<Waker> {
+    let mut wakes = Vec::new();
+    if !membership.away {
+        let member = Member::new(attendee.id.clone(), None);
+        if echo.unwrap_or(membership.echo) && membership.presence && !tells_nobody(hub, roll) {
+            let mut told = members(&key.1, MembersKind::Left);
+            told.members.push(member.clone());
+            wakes.extend(one(hub, attendee, told));
+        }
+        wakes.extend(delta(hub, key, roll, MembersKind::Left, member, None));
+    }
+    wakes.extend(review(hub, key, roll));
+    wakes
+}
+
+/// Somebody has a new profile.
+pub(super) fn updated(hub: &Hub, key: &Key, attendee: &Arc<Attendee>, echo: Option<bool>) {
+    let Some(group) = hub.get(key) else { return };
+    let mut roll = lock(&group.roll);
+    let Some(membership) = roll.get(attendee) else { return };
+    let mut wakes = review(hub, key, &mut roll);
+    if !membership.away {
+        let but = (!echo.unwrap_or(membership.echo)).then_some(attendee.number);
+        let member = attendee.member();
+        wakes.extend(delta(hub, key, &mut roll, MembersKind::Updated, member, but));
+    }
+    drop(roll);
+    wake(wakes);
+}
+
+/// Somebody is away for longer than the grace time, or back.
+pub(super) fn set_away(hub: &Hub, key: &Key, attendee: &Arc<Attendee>, away: bool) {
+    let Some(group) = hub.get(key) else { return };
+    let mut roll = lock(&group.roll);
+    if roll.set_away(attendee, away).is_none() {
+        return;
+    }
+    let mut wakes = review(hub, key, &mut roll);
+    let own = Some(attendee.number);
+    let (kind, member) = if away {
+        (MembersKind::Left, Member::new(attendee.id.clone(), None))
+    } else {
+        (MembersKind::Joined, attendee.member())
+    };
+    wakes.extend(delta(hub, key, &mut roll, kind, member, own));
+    drop(roll);
+    wake(wakes);
+}
+
+/// Answers who asks for members: only those who are there may know.
+pub(super) fn answer(hub: &Hub, attendee: &Arc<Attendee>, ask: &Members) {
+    let key = (super::Kind::Channel, ask.channel.clone());
+    let group = hub.get(&key);
+    let roll = group.as_ref().map(|group| lock(&group.roll));
+    let known = roll.as_ref().filter(|roll| roll.get(attendee).is_some());
+    let wakes = match known {
+        Some(roll) if !tells_nobody(hub, roll) => {
+            snapshot(hub, &ask.channel, roll, attendee, ask.id)
+        }
+        _ => {
+            let told = Members { id: ask.id, ..members(&ask.channel, MembersKind::Hidden) };
+            one(hub, attendee, told)
+        }
+    };
+    drop(roll);
+    wake(wakes);
+}
+
+fn tells_nobody(hub: &Hub, roll: &Roll) -> bool {
+    roll.hidden || !hub.channels.presence
+}
+
+/// Whether there are too many to tell of, or few enough again: half of that, so that it does not change with each who comes.
+fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
+    if !hub.channels.presence || roll.watchers == 0 {
+        return Vec::new();
+    }
+    let (count, bytes) = (roll.len(), hub.channels.presence_bytes);
+    let limit = hub.channels.presence_up_to;
+    let heavy = |share: usize| {
+        let counted: usize = roll.present().map(|one| weight(&one.member())).sum();
+        counted > bytes / share
+    };
+    // Most channels are small: their weight is looked at only where it could matter.
+    let could_be_heavy = count * (OVERHEAD + 64 + 4096) > bytes / 2;
+    let hidden = if roll.hidden {
+        count > limit / 2 || (could_be_heavy && heavy(2))
+    } else {
+        count > limit || (could_be_heavy && heavy(1))
+    };
+    if hidden == roll.hidden {
+        return Vec::new();
+    }
+    roll.hidden = hidden;
+    if hidden {
+        let told = Packet::Members(Box::new(members(&key.1, MembersKind::Hidden)));
+        let mut fanout = Fanout::of_packet(told, &*hub.runtime);
+        roll.send(&mut fanout, None, |membership| membership.presence);
+        return fanout.into_wakes();
+    }
+    let watchers = roll.attendees().filter(|one| roll.get(one).is_some_and(|own| own.presence));
+    watchers.flat_map(|one| snapshot(hub, &key.1, roll, one, None)).collect()
+}
+
+/// Tells those who want to know of one who has come or gone.
+fn delta(
+    hub: &Hub,
+    key: &Key,
+    roll: &mut Roll,
+    kind: MembersKind,
+    member: Member,
+    but: Option<u64>,
+) -> Vec<Waker> {
+    if roll.watchers == 0 || tells_nobody(hub, roll) {
+        return Vec::new();
+    }
+    let mut told = members(&key.1, kind);
+    told.members.push(member);
+    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+    roll.send(&mut fanout, but, |membership| membership.presence);
+    fanout.into_wakes()
+}
+
+/// Tells one who is there, in as many packets as it takes.
+fn snapshot(
+    hub: &Hub,
+    channel: &ByteString,
+    roll: &Roll,
+    attendee: &Arc<Attendee>,
+    id: Option<u64>,
+) -> Vec<Waker> {
+    let mut wakes = Vec::new();
+    let mut told = Members { id, ..members(channel, MembersKind::All) };
+    let mut bytes = 0;
+    for present in roll.present() {
+        let member = present.member();
+        bytes += weight(&member);
+        if told.members.len() == IN_A_PACKET
+            || (bytes > BYTES_IN_A_PACKET && bytes > weight(&member))
+        {
+            let full = std::mem::take(&mut told.members);
+            wakes.extend(one(hub, attendee, Members { more: true, members: full, ..told.clone() }));
+            bytes = weight(&member);
+        }
+        told.members.push(member);
+    }
+    wakes.extend(one(hub, attendee, told));
+    wakes
+}
+
+fn one(hub: &Hub, attendee: &Arc<Attendee>, told: Members) -> Vec<Waker> {
+    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+    fanout.send(&attendee.shared);
+    fanout.into_wakes()
+}
