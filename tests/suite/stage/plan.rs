@@ -6,7 +6,9 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline::server::{Admission, Authenticator, Refusal, SessionLimits, Visitor};
+use moorline::server::{
+    Admission, Authenticator, Channels, Middleware, Refusal, SessionLimits, Visitor,
+};
 use moorline::{
     Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
 };
@@ -169,6 +171,8 @@ impl ClientPlan {
 pub(crate) struct ServerPlan {
     stage: Stage,
     more: Vec<AnyAcceptor>,
+    middleware: Vec<Arc<dyn Middleware>>,
+    channels: Channels,
     codec: Option<Arc<dyn Codec>>,
     authenticator: Arc<dyn Authenticator>,
     ids: Option<Ids>,
@@ -193,6 +197,8 @@ impl ServerPlan {
     pub(super) fn new(stage: &Stage) -> Self {
         Self {
             more: Vec::new(),
+            middleware: Vec::new(),
+            channels: Channels::default(),
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
@@ -231,6 +237,12 @@ impl ServerPlan {
         sessions: SessionLimits,
         buffer: Buffer,
         stalled_after: Duration,
+        channels: Channels,
+    }
+
+    pub(crate) fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
     }
 
     pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
@@ -275,7 +287,11 @@ impl ServerPlan {
             .retention(time(self.retention))
             .sessions(self.sessions)
             .buffer(scaled(&self.stage, self.buffer))
-            .stalled_after(time(self.stalled_after));
+            .stalled_after(time(self.stalled_after))
+            .channels(self.channels.grace(time(self.channels.grace)));
+        for middleware in self.middleware {
+            builder = builder.add_middleware(middleware);
+        }
         for acceptor in self.more {
             builder = builder.add_acceptor(acceptor);
         }
