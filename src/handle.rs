@@ -388,7 +388,7 @@ impl Handle {
         self.remove(|_, kind| kind == Kind::Any)
     }
 
-    /// Removes all listeners of all kinds; how many there were.
+    /// Removes all listeners of all kinds, [listener objects](crate::ConnectionListener) too; how many there were.
     pub fn off_all(&self) -> usize {
         self.remove(|_, _| true)
     }
@@ -402,12 +402,17 @@ impl Handle {
     fn add(&self, callback: Callback, once: bool) -> Token {
         let mut wakes = Vec::new();
         let (token, start) = lock(&self.shared.delivery).add_listener(callback, once, &mut wakes);
+        self.listens(start, wakes);
+        token
+    }
+
+    /// A listener was added: starts the task that runs them, if that has to be.
+    pub(crate) fn listens(&self, start: bool, wakes: Vec<Waker>) {
         wakes.into_iter().for_each(Waker::wake);
         if start {
             let task = listeners::run(self.shared.clone());
             self.shared.runtime.spawn("listeners", Box::pin(task));
         }
-        token
     }
 
     fn remove(&self, which: impl Fn(Token, Kind) -> bool) -> usize {

@@ -41,7 +41,7 @@
 //! | the manual, a page for each subject | [`guide`] |
 //! | a client | [`Client`] opens a [`Connection`] |
 //! | a server | [`Server`] takes in a [`ServerConnection`] each; who may come in: [`server`] |
-//! | sending and listening, on both ends | [`Handle`], [`Message`], [`event`], [`Event`] |
+//! | sending and listening, on both ends | [`Handle`], [`Message`], [`event`], [`Event`], [`ConnectionListener`] |
 //! | streams | [`Events`], [`Messages`], [`Statuses`] |
 //! | why something failed | [`ConnectError`], [`SendError`], [`Disconnect`] with its [`Reason`] |
 //! | when to try again, and signs of life | [`Backoff`], [`Heartbeat`]; all defaults: [`Config`] |
@@ -90,7 +90,7 @@ pub use error::{
     ConnectError, DisconnectError, PingError, RequestError, RunError, SendError, StopError,
 };
 pub use handle::Handle;
-pub use listeners::{Outcome, Token};
+pub use listeners::{ConnectionListener, DuplicateListener, Outcome, Token};
 #[cfg(feature = "async-std")]
 pub use moorline_async_std::AsyncStd;
 pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};

@@ -7,6 +7,7 @@ use moorline_core::{BoxFuture, Message, MessageError};
 use serde::de::DeserializeOwned;
 
 use super::kinds::{EventKind, Kind};
+use super::object::{self, ConnectionListener};
 use crate::Event;
 
 /// What a callback gives back: nothing, or a future that is awaited before the next callback runs.
@@ -57,6 +58,8 @@ pub(crate) struct Callback {
     pub(crate) kind: Kind,
     /// Only messages of that channel.
     pub(crate) channel: Option<ByteString>,
+    /// A listener object's own (R20).
+    pub(crate) id: Option<String>,
     run: Box<dyn Fn(Event) -> Ran + Send + Sync>,
 }
 
@@ -69,7 +72,7 @@ impl Callback {
     {
         let run =
             move |event| E::payload(event).and_then(|payload| f(payload).into_future()).into();
-        Self { kind: E::KIND, channel: None, run: Box::new(run) }
+        Self { kind: E::KIND, channel: None, id: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_any<F, R, M>(f: F) -> Self
@@ -78,7 +81,7 @@ impl Callback {
         R: Outcome<M>,
     {
         let run = move |event| f(event).into_future().into();
-        Self { kind: Kind::Any, channel: None, run: Box::new(run) }
+        Self { kind: Kind::Any, channel: None, id: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_channel<T, F, R, M>(channel: ByteString, f: F) -> Self
@@ -94,7 +97,15 @@ impl Callback {
             },
             _ => Ran::Done,
         };
-        Self { kind: Kind::Message, channel: Some(channel), run: Box::new(run) }
+        Self { kind: Kind::Message, channel: Some(channel), id: None, run: Box::new(run) }
+    }
+
+    pub(crate) fn of_object(id: String, listener: impl ConnectionListener) -> Self {
+        let run = move |event: Event| {
+            object::tell(&listener, &event);
+            Ran::Done
+        };
+        Self { kind: Kind::Object, channel: None, id: Some(id), run: Box::new(run) }
     }
 
     pub(crate) fn run(&self, event: Event) -> Ran {
@@ -104,6 +115,7 @@ impl Callback {
     pub(crate) fn hears(&self, event: &Event) -> bool {
         match (self.kind, event) {
             (Kind::Any, _) => true,
+            (Kind::Object, event) => object::hears(event),
             (Kind::Message, Event::Message(message)) => self.hears_message(message),
             (kind, event) => kind == Kind::of(event),
         }

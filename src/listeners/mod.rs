@@ -2,12 +2,14 @@
 
 mod callback;
 mod kinds;
+mod object;
 mod registry;
 mod worker;
 
 pub(crate) use callback::Callback;
 pub use callback::Outcome;
 pub use kinds::*;
+pub use object::{ConnectionListener, DuplicateListener};
 pub(crate) use registry::Registry;
 pub use registry::Token;
 pub(crate) use worker::run;

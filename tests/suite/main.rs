@@ -41,6 +41,7 @@ mod heartbeat;
 mod ids;
 mod lagging;
 mod lessons;
+mod listener_objects;
 mod listeners;
 mod losing;
 mod outcomes;
