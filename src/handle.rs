@@ -70,7 +70,8 @@ impl Handle {
     /// Sends a message; waits while the queue is full.
     ///
     /// `Ok` means accepted: it goes out in order with the others, and the [`Receipt`] tells what becomes of it. While
-    /// the connection is lost and may come back, messages wait in the [`Buffer`](crate::Buffer).
+    /// the connection is lost and may come back, messages wait in the [`Buffer`](crate::Buffer). The first one opens a lazy
+    /// connection (R2), and waits for that where there is no buffer.
     ///
     /// ```
     /// # use moorline::{Class, Handle, Message, SendError};
@@ -117,14 +118,20 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::Full`] where that would wait.
+    /// As [`send`](Self::send), and [`SendError::Full`] where that would wait for room. The first use of a lazy connection
+    /// without a buffer opens it and gives [`SendError::NotConnected`].
     pub fn try_send(&self, message: impl Into<Message>) -> Result<Receipt<'_>, SendError> {
         let outgoing = self.encode(message.into())?;
         let numbered = self.is_numbered(&outgoing);
+        self.open_if_lazy();
         let mut state = lock(&self.shared.state);
         // Those who wait for room came first.
         let sent = if state.room.is_empty() { state.send(&mut Ok(outgoing)) } else { None };
-        let full = SendError::Full { queued: state.queued(), limit: self.config().queue };
+        let full = if state.opens_lazily() && self.config().buffer.count == 0 {
+            SendError::NotConnected
+        } else {
+            SendError::Full { queued: state.queued(), limit: self.config().queue }
+        };
         drop(state);
         let (ticket, waker) = sent.ok_or(full)??;
         wake(waker);
@@ -147,6 +154,7 @@ impl Handle {
                 Ok(message) => self.is_numbered(message),
                 Err(error) => return Poll::Ready(Err(error.clone())),
             };
+            self.open_if_lazy();
             let accepted = ready!(place.poll(context, |state| state.send(&mut outgoing)));
             let (ticket, waker) = accepted?;
             wake(waker);

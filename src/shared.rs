@@ -9,6 +9,7 @@ use moorline_core::machine::{Counts, Dropped, Outcome, Outgoing};
 use moorline_core::wire::{Close, Codec, cost};
 use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Overflow, Runtime};
 
+use crate::client::Lazy;
 use crate::delivery::Delivery;
 use crate::driver::{Coming, Link};
 use crate::receipt::Outcomes;
@@ -43,6 +44,8 @@ pub(crate) struct State {
     published: Status,
     /// The application has called `disconnect`, and not `connect` since.
     pub(crate) leaving: bool,
+    /// A lazy connection's way to its first open.
+    pub(crate) lazy: Lazy,
     /// How many bytes may wait to be sent.
     limit: usize,
     /// What may wait while the connection is lost.
@@ -124,6 +127,7 @@ impl Shared {
                 status_pending: false,
                 published: status,
                 leaving: false,
+                lazy: if config.lazy { Lazy::Asleep } else { Lazy::No },
                 limit: config.queue,
                 buffer: config.buffer.clone(),
                 queued: 0,
@@ -192,6 +196,7 @@ impl State {
                 self.status = Status::Connecting;
                 self.status_pending = true;
                 self.leaving = false;
+                self.lazy = Lazy::No;
             }
             Command::Disconnect(_) | Command::Abandon(_) => {
                 let goodbye =
@@ -199,6 +204,7 @@ impl State {
                 self.status = if goodbye { Status::Closing } else { Status::Closed };
                 self.status_pending = true;
                 self.leaving = true;
+                self.lazy = Lazy::No;
                 self.room_to_tell = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
@@ -248,6 +254,9 @@ impl State {
     fn admit(&self, frame: &Frame) -> Option<Result<(), SendError>> {
         let lost = !self.status.is_connected();
         if lost && !self.buffers() {
+            if self.opens_lazily() {
+                return None;
+            }
             return Some(Err(SendError::NotConnected));
         }
         let size = frame.len();
@@ -357,6 +366,9 @@ impl State {
         self.published = status;
         if !self.status_pending {
             self.status = status;
+        }
+        if self.status.is_connected() {
+            self.lazy = Lazy::No;
         }
         self.queued_behind = counts.queued;
         self.waiting_behind = counts.waiting;

@@ -89,6 +89,14 @@ pub struct ClientSettings<T: Transport> {
         setter(doc = "Whether to try again when the first connect fails. Default: true.")
     )]
     retry_first: bool,
+    #[builder(
+        default = false,
+        setter(
+            doc = "Whether a connection opens itself at its first use, and not at once (R2): `start` then gives a handle that \
+               is closed until something is sent. Default: false."
+        )
+    )]
+    lazy: bool,
     #[builder(default = Heartbeat::client(), setter(doc = "How signs of life are asked for."))]
     heartbeat: Heartbeat,
     #[builder(default = Config::ATTEMPT_TIMEOUT, setter(
@@ -144,6 +152,7 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.backoff = settings.backoff;
         config.reconnect = settings.reconnect;
         config.retry_first = settings.retry_first;
+        config.lazy = settings.lazy;
         config.attempt_timeout = settings.attempt_timeout;
         config.close_timeout = settings.close_timeout;
         config.window = settings.window;

@@ -40,6 +40,7 @@ mod handshakes;
 mod heartbeat;
 mod ids;
 mod lagging;
+mod lazy;
 mod lessons;
 mod listener_objects;
 mod listeners;

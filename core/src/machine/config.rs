@@ -22,6 +22,8 @@ pub struct Config {
     pub reconnect: bool,
     /// Whether to try again when the first connect fails. A client's.
     pub retry_first: bool,
+    /// Whether a connection stays closed until it is first used (R2). A client's.
+    pub lazy: bool,
     /// How long one attempt may take: credentials, link and handshake. A client's.
     pub attempt_timeout: Duration,
     /// How long a client may take for its hello, and the authenticator for its answer. A server's.
@@ -169,6 +171,7 @@ impl Config {
             backoff: Backoff::default(),
             reconnect: true,
             retry_first: true,
+            lazy: false,
             attempt_timeout: Self::ATTEMPT_TIMEOUT,
             handshake_timeout: Self::HANDSHAKE_TIMEOUT,
             close_timeout: Self::CLOSE_TIMEOUT,

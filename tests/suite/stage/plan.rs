@@ -42,6 +42,7 @@ pub(crate) struct ClientPlan {
     backoff: Backoff,
     reconnect: bool,
     retry_first: bool,
+    lazy: bool,
     heartbeat: Heartbeat,
     attempt_timeout: Duration,
     close_timeout: Duration,
@@ -66,6 +67,7 @@ impl ClientPlan {
             backoff: stage.backoff(),
             reconnect: true,
             retry_first: true,
+            lazy: false,
             heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
             attempt_timeout: Config::ATTEMPT_TIMEOUT,
             close_timeout: Config::CLOSE_TIMEOUT,
@@ -83,6 +85,7 @@ impl ClientPlan {
         backoff: Backoff,
         reconnect: bool,
         retry_first: bool,
+        lazy: bool,
         heartbeat: Heartbeat,
         attempt_timeout: Duration,
         close_timeout: Duration,
@@ -132,6 +135,7 @@ impl ClientPlan {
             .backoff(self.backoff)
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
+            .lazy(self.lazy)
             .heartbeat(self.heartbeat)
             .attempt_timeout(time(self.attempt_timeout))
             .close_timeout(time(self.close_timeout))
