@@ -96,10 +96,11 @@ pub use moorline_async_std::AsyncStd;
 pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
-    Acceptor, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config, Connected, ConnectionId,
-    Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Member, Message, MessageError,
-    Origin, Overflow, Peer, Presence, PresenceChange, QueryError, QueryFailure, Reason, Recovery,
-    Runtime, Status, Time, Transport, TransportError, close_code,
+    Acceptor, AppState, AppStateMode, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config,
+    Connected, ConnectionId, Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Member,
+    Message, MessageError, NetworkHint, Origin, Overflow, Peer, Presence, PresenceChange,
+    QueryError, QueryFailure, Reason, Recovery, Runtime, Status, Time, Transport, TransportError,
+    close_code,
 };
 #[cfg(all(feature = "http-server", any(feature = "sse", feature = "websocket")))]
 pub use moorline_http::{

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use moorline_core::machine::{Counts, Dropped, Outcome, Outgoing};
 use moorline_core::wire::{Close, Codec, cost};
-use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Overflow, Runtime};
+use moorline_core::{
+    AppState, Buffer, Capabilities, Class, Config, ConnectionId, Frame, NetworkHint, Overflow,
+    Runtime,
+};
 
 use crate::client::Lazy;
 use crate::delivery::Delivery;
@@ -99,6 +102,10 @@ pub(crate) enum Command {
     /// The client has come back over that link (a server's).
     Adopt(Box<Adoption>),
     Ping,
+    /// Where the application stands (a client's).
+    AppState(AppState),
+    /// What is known of the network (a client's).
+    Network(NetworkHint),
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
@@ -227,6 +234,11 @@ impl State {
             }
             // One ping answers all who wait.
             Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
+            Command::Network(hint) if matches!(self.commands.last(), Some(Command::Network(last)) if last == hint) =>
+            {
+                return None;
+            }
+            Command::AppState(_) | Command::Network(_) => {}
             Command::Ping | Command::Cut | Command::Cancel(_) | Command::Adopt(_) => {}
             // Counted where it is accepted.
             Command::Send(_) => {}

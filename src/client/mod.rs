@@ -3,6 +3,7 @@
 mod builder;
 mod connection;
 mod lazy;
+mod life;
 mod role;
 
 use std::fmt;

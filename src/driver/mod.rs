@@ -226,6 +226,8 @@ impl<R: Role> Driver<R> {
                 Command::Cancel(ticket) => self.tell(Input::Cancel(ticket)),
                 Command::Adopt(adoption) => self.adopt(*adoption),
                 Command::Ping => self.tell(Input::Ping),
+                Command::AppState(app) => self.tell(Input::AppState(app)),
+                Command::Network(hint) => self.tell(Input::Network(hint)),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
                     self.connect_after = false;

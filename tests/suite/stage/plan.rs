@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use moorline::server::{Admission, Authenticator, Refusal, SessionLimits, Visitor};
 use moorline::{
-    Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
+    AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
+    Heartbeat, Server,
 };
 use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
 
@@ -43,6 +44,8 @@ pub(crate) struct ClientPlan {
     reconnect: bool,
     retry_first: bool,
     lazy: bool,
+    app_state: AppStateMode,
+    background_grace: Duration,
     heartbeat: Heartbeat,
     attempt_timeout: Duration,
     close_timeout: Duration,
@@ -68,6 +71,8 @@ impl ClientPlan {
             reconnect: true,
             retry_first: true,
             lazy: false,
+            app_state: AppStateMode::default(),
+            background_grace: Config::BACKGROUND_GRACE,
             heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
             attempt_timeout: Config::ATTEMPT_TIMEOUT,
             close_timeout: Config::CLOSE_TIMEOUT,
@@ -86,6 +91,8 @@ impl ClientPlan {
         reconnect: bool,
         retry_first: bool,
         lazy: bool,
+        app_state: AppStateMode,
+        background_grace: Duration,
         heartbeat: Heartbeat,
         attempt_timeout: Duration,
         close_timeout: Duration,
@@ -136,6 +143,8 @@ impl ClientPlan {
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
             .lazy(self.lazy)
+            .app_state(self.app_state)
+            .background_grace(time(self.background_grace))
             .heartbeat(self.heartbeat)
             .attempt_timeout(time(self.attempt_timeout))
             .close_timeout(time(self.close_timeout))
