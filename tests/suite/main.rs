@@ -23,6 +23,7 @@ mod proxy;
 mod stage;
 
 mod admission;
+mod background;
 mod backoff;
 mod backpressure;
 mod cancelling;
