@@ -72,7 +72,7 @@ async fn r49_in_manual_mode_it_is_closed_in_the_background_and_opened_in_the_for
 }
 
 async fn r49_the_session_goes_on_in_the_foreground(stage: Stage) {
-    let server = stage.server().retention(Config::RETENTION);
+    let server = stage.server().retention(Config::RETENTION).buffer(Buffer::default());
     let Pair { connection, guest, .. } = stage.pair_of(server, manual(&stage)).await;
     let (session, journal) = (connection.session(), Journal::of_losses(&connection));
     connection.set_app_state(AppState::Background);
@@ -198,7 +198,7 @@ async fn r49_the_grace_is_half_a_minute_and_a_ping_extends_it(stage: Virtual) {
     }
     stage.sleep(29 * SECOND).await;
     assert!(connection.is_connected());
-    stage.sleep(SECOND).await;
+    stage.sleep(Duration::from_millis(1_001)).await;
     assert!(!connection.is_connected(), "half a minute from the last ping");
     connection.set_app_state(AppState::Foreground);
     // A round trip for the link, and one to greet.
