@@ -8,7 +8,7 @@ use moorline::{
 };
 
 use crate::stage::plan::ClientPlan;
-use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r49_in_automatic_mode_the_background_changes_nothing,
@@ -31,8 +31,13 @@ in_virtual_time![
     r49_a_lazy_connection_sleeps_through_background_and_foreground,
 ];
 
-/// A client whose connections are let go in the background.
+/// A client whose connections are let go in the background, soon.
 fn manual(stage: &Stage) -> ClientPlan {
+    patient(stage).background_grace(5 * SECOND)
+}
+
+/// A client with the default grace.
+fn patient(stage: &Stage) -> ClientPlan {
     stage.client().app_state(AppStateMode::Manual)
 }
 
@@ -46,7 +51,7 @@ async fn r49_in_automatic_mode_the_background_changes_nothing(stage: Stage) {
     let Pair { connection, .. } = stage.pair().await;
     let journal = Journal::of(&connection);
     connection.set_app_state(AppState::Background);
-    stage.sleep(A_MINUTE).await;
+    stage.sleep(A_WHILE).await;
     connection.set_app_state(AppState::Foreground);
     stage.sleep(SECOND).await;
     assert!(connection.is_connected());
@@ -62,7 +67,7 @@ async fn r49_in_manual_mode_it_is_closed_in_the_background_and_opened_in_the_for
     connection.set_app_state(AppState::Background);
     rests(&stage, &connection).await;
     stage.until("the server knows", || server.count() == 0).await;
-    stage.sleep(A_MINUTE).await;
+    stage.sleep(A_WHILE).await;
     assert_eq!(connection.status(), Status::Connecting, "it will come back by itself");
     assert_eq!(journal.words(), ["disconnect TransportClose", "connecting"]);
     connection.set_app_state(AppState::Foreground);
@@ -137,7 +142,7 @@ async fn r49_a_connect_by_hand_in_the_background_opens_it(stage: Stage) {
     let _server = stage.server().run().await;
     let connection = manual(&stage).build().closed();
     connection.set_app_state(AppState::Background);
-    stage.sleep(A_MINUTE).await;
+    stage.sleep(A_WHILE).await;
     stage.within("it opens", connection.connect()).await.unwrap();
     rests(&stage, &connection).await;
     connection.set_app_state(AppState::Foreground);
@@ -180,16 +185,16 @@ async fn r49_a_hint_on_a_good_connection_costs_nothing(stage: Stage) {
     for hint in [NetworkHint::Offline, NetworkHint::Online, NetworkHint::Changed] {
         connection.network(hint);
         connection.network(hint);
-        stage.sleep(10 * SECOND).await;
+        stage.sleep(SECOND).await;
     }
-    stage.sleep(A_MINUTE).await;
+    stage.sleep(A_WHILE).await;
     assert!(connection.is_connected() && guest.is_alive());
     assert_eq!(journal.words(), [""; 0]);
 }
 
 async fn r49_the_grace_is_half_a_minute_and_a_ping_extends_it(stage: Virtual) {
     let _server = stage.server().run().await;
-    let connection = manual(&stage).connect().await;
+    let connection = patient(&stage).connect().await;
     connection.set_app_state(AppState::Background);
     for _ in 0..4 {
         stage.sleep(29 * SECOND).await;
@@ -208,7 +213,7 @@ async fn r49_the_grace_is_half_a_minute_and_a_ping_extends_it(stage: Virtual) {
 
 async fn r49_the_foreground_within_the_grace_costs_no_connection(stage: Virtual) {
     let _server = stage.server().run().await;
-    let connection = manual(&stage).connect().await;
+    let connection = patient(&stage).connect().await;
     let journal = Journal::of(&connection);
     for _ in 0..10 {
         connection.set_app_state(AppState::Background);
