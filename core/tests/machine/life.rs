@@ -218,11 +218,10 @@ fn r49_a_connect_by_hand_in_the_background_has_a_grace_of_its_own() {
 
 #[test]
 fn r49_it_comes_back_where_losses_are_not_followed_by_attempts() {
-    for change in [(|config| config.reconnect = false) as fn(&mut Config), |config| {
-        config.backoff = Backoff::default().attempts(0)
-    }] {
+    for (reconnect, attempts) in [(false, u32::MAX), (true, 0)] {
         let mut config = manual(crate::support::forgetful_client());
-        change(&mut config);
+        config.reconnect = reconnect;
+        config.backoff = Backoff::default().attempts(attempts);
         let mut client = End::open_client(config);
         client.input(background());
         assert_eq!(pass_alive(&mut client, GRACE), LET_GO);
