@@ -13,8 +13,9 @@ impl Connection {
     ///
     /// With [`AppStateMode::Automatic`](crate::AppStateMode::Automatic), the default, nothing comes of it. With `Manual` a
     /// connection that has been in the background for [`background_grace`](crate::Config::background_grace) (30 s) is closed;
-    /// each [`ping`](crate::Handle::ping) there, and a [`connect`](Self::connect), gives it another 30 s. The foreground opens
-    /// it again at once, with a new back-off, unless a server has asked for more time.
+    /// each [`ping`](crate::Handle::ping) of an open connection there gives it another 30 s, and a
+    /// [`connect`](Self::connect) of a closed one. The foreground opens it again at once, with a new back-off, unless a
+    /// server has asked for more time.
     ///
     /// The application sees a loss that waits for the foreground: a [`Disconnect`](crate::Event::Disconnect) with
     /// [`TransportClose`](crate::Reason::TransportClose) that [`reconnects`](crate::Disconnect::reconnects), and the status
@@ -22,6 +23,9 @@ impl Connection {
     /// [`retention`](crate::Config::retention): whoever is back by then misses nothing. Without
     /// [`reconnect`](crate::Config::reconnect) it is opened again too. A connection that was disconnected by hand stays
     /// closed (R6).
+    ///
+    /// While it waits so, `connect` is [`AlreadyConnecting`](crate::ConnectError::AlreadyConnecting) and opens nothing. To
+    /// open it in the background, for a push message perhaps, tell `Foreground` and then `Background`: it has 30 s.
     pub fn set_app_state(&self, app: AppState) {
         self.tell(Command::AppState(app));
     }

@@ -217,6 +217,18 @@ fn r49_a_connect_by_hand_in_the_background_has_a_grace_of_its_own() {
 }
 
 #[test]
+fn r49_a_glimpse_of_the_foreground_opens_it_for_another_grace() {
+    let mut client = manual_client();
+    client.input(background());
+    pass_alive(&mut client, GRACE);
+    assert_eq!(client.input(Input::Connect), [""; 0], "it is connecting already");
+    client.inputs([foreground(), background()]);
+    client.open_link();
+    assert_eq!(pass_alive(&mut client, GRACE - millis(1)), [""; 0]);
+    assert_eq!(pass_alive(&mut client, millis(1)), LET_GO);
+}
+
+#[test]
 fn r49_it_comes_back_where_losses_are_not_followed_by_attempts() {
     for (reconnect, attempts) in [(false, u32::MAX), (true, 0)] {
         let mut config = manual(crate::support::forgetful_client());
