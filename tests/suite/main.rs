@@ -23,6 +23,7 @@ mod proxy;
 mod stage;
 
 mod admission;
+mod background;
 mod backoff;
 mod backpressure;
 mod cancelling;
@@ -40,7 +41,9 @@ mod handshakes;
 mod heartbeat;
 mod ids;
 mod lagging;
+mod lazy;
 mod lessons;
+mod listener_objects;
 mod listeners;
 mod losing;
 mod memberships;

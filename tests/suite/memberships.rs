@@ -143,7 +143,7 @@ async fn r29_the_list_survives_a_close_by_hand(stage: Stage) {
 
 async fn r29_nothing_is_joined_again_after_a_recovery(stage: Stage) {
     let Pair { server, connection, .. } = stage.pair_of(keeps(&stage), stage.client()).await;
-    join(&stage, &connection, "news").await;
+    stage.within("it joins", connection.channel("news").echo(false).join()).await.unwrap();
     let journal = Journal::of(&connection);
     stage.reset();
     stage.reads(&journal, "recovered").await;

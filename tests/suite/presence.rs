@@ -275,12 +275,13 @@ async fn r30_a_crowded_channel_tells_nobody_and_begins_again_when_half_are_gone(
 }
 
 async fn r27_its_own_comings_are_heard_with_an_echo_alone(stage: Stage) {
-    let Pair { connection: ann, .. } = stage.pair().await;
+    let Pair { server, connection: ann, .. } = stage.pair().await;
     let (loud, quiet) = (watch(&ann, "loud"), watch(&ann, "quiet"));
     join(&stage, &ann, "loud").await;
     stage.within("it joins", ann.channel("quiet").echo(false).join()).await.unwrap();
     ann.channel("loud").leave();
     ann.channel("quiet").leave();
+    stage.until("it is on none", || server.channels().is_empty()).await;
     join(&stage, &ann, "loud").await;
     ann.channel("loud").echo(false).leave();
     join(&stage, &ann, "last").await;

@@ -10,7 +10,8 @@ use moorline::server::{
     Admission, Authenticator, Channels, Middleware, Refusal, SessionLimits, Visitor,
 };
 use moorline::{
-    Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
+    AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
+    Heartbeat, Server,
 };
 use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
 
@@ -44,6 +45,9 @@ pub(crate) struct ClientPlan {
     backoff: Backoff,
     reconnect: bool,
     retry_first: bool,
+    lazy: bool,
+    app_state: AppStateMode,
+    background_grace: Duration,
     heartbeat: Heartbeat,
     attempt_timeout: Duration,
     close_timeout: Duration,
@@ -68,6 +72,9 @@ impl ClientPlan {
             backoff: stage.backoff(),
             reconnect: true,
             retry_first: true,
+            lazy: false,
+            app_state: AppStateMode::default(),
+            background_grace: Config::BACKGROUND_GRACE,
             heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
             attempt_timeout: Config::ATTEMPT_TIMEOUT,
             close_timeout: Config::CLOSE_TIMEOUT,
@@ -85,6 +92,9 @@ impl ClientPlan {
         backoff: Backoff,
         reconnect: bool,
         retry_first: bool,
+        lazy: bool,
+        app_state: AppStateMode,
+        background_grace: Duration,
         heartbeat: Heartbeat,
         attempt_timeout: Duration,
         close_timeout: Duration,
@@ -134,6 +144,9 @@ impl ClientPlan {
             .backoff(self.backoff)
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
+            .lazy(self.lazy)
+            .app_state(self.app_state)
+            .background_grace(time(self.background_grace))
             .heartbeat(self.heartbeat)
             .attempt_timeout(time(self.attempt_timeout))
             .close_timeout(time(self.close_timeout))
