@@ -184,6 +184,10 @@ impl QueryEngine for SqliteEngine {
         if query.len() > most {
             return Err(too_large(format!("the query is longer than {most} bytes")));
         }
+        // SQLite reads no further.
+        if query.contains('\0') {
+            return Err(invalid("there is a NUL in the query"));
+        }
         let text = Text::of(query);
         if text.sql.is_empty() {
             return Err(invalid("the query is empty"));

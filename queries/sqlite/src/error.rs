@@ -60,7 +60,6 @@ impl Complaint {
             rusqlite::Error::MultipleStatement => {
                 return Self::Invalid("there is more than one statement".into());
             }
-            rusqlite::Error::NulError(_) => return Self::Invalid("there is a NUL in it".into()),
             _ => return Self::Other,
         };
         let message = message.unwrap_or("SQLite says no more");

@@ -35,6 +35,8 @@ struct Notes {
     unknown: BTreeSet<String>,
     /// Tables and views that are read by a view, with the view's name.
     through: BTreeSet<(String, String)>,
+    /// Tables of which no column is asked for: a view's, or the question counts their rows.
+    counted: BTreeSet<String>,
     /// Views that call functions which the question may not call.
     calling: BTreeSet<String>,
     denial: Option<String>,
@@ -81,9 +83,14 @@ impl<'c> Guard<'c> {
         if notes.unknown.iter().any(|name| !schema.is_free(name)) {
             return hidden();
         }
-        let trusted = notes.trusted(schema);
+        let trusted = notes.trusted(rights, schema);
         let mut accessors = notes.through.iter().map(|(view, _)| view).chain(&notes.calling);
         if accessors.any(|view| !trusted.contains(view)) {
+            return hidden();
+        }
+        // They are a view's, if no name in the question is of anything else that may not be read.
+        let forbidden = |name: &String| question.text.may_name(name) && !rights.names(name);
+        if !notes.counted.is_empty() && schema.names().chain(&notes.counted).any(forbidden) {
             return hidden();
         }
         // SQLite does not ask for the columns that such a join compares.
@@ -94,7 +101,7 @@ impl<'c> Guard<'c> {
         }
         // Nor may anything else be opened that was not asked for. What a view opens is the view's.
         let named = |table: &str| rights.names(table) || notes.direct.contains(table);
-        if trusted.is_empty() && !opened.all(named) {
+        if notes.through.is_empty() && !opened.all(named) {
             return hidden();
         }
         Ok(())
@@ -133,11 +140,13 @@ impl Notes {
                     self.through.insert((view, table));
                 } else if rights.may_read(&table, column_name) {
                     self.direct.insert(table);
-                } else if column_name.is_empty() && question.text.says_with && !rights.names(&table)
-                {
+                } else if !column_name.is_empty() || rights.names(&table) {
+                    return Err(unreadable(rights));
+                } else if question.text.says_with {
                     self.unknown.insert(table);
                 } else {
-                    return Err(unreadable(rights));
+                    // Where SQLite puts a view's tables in its place, it asks for them as if the question had named them.
+                    self.counted.insert(table);
                 }
                 Ok(())
             }
@@ -145,14 +154,17 @@ impl Notes {
         }
     }
 
-    /// The views that the question reads by right, and those which they read in turn.
-    fn trusted(&self, schema: &Schema) -> BTreeSet<String> {
-        let is_view = |name: &&String| schema.kind(name) == Some(Kind::View);
-        let mut trusted: BTreeSet<_> = self.direct.iter().filter(is_view).cloned().collect();
+    /// The views that may be read, and those which they read in turn. For a view's own columns SQLite asks as for a table's, but
+    /// not where a question only counts its rows.
+    fn trusted(&self, rights: &Rights, schema: &Schema) -> BTreeSet<String> {
+        let is_view = |name: &str| schema.kind(name) == Some(Kind::View);
+        let views = self.through.iter().map(|(view, _)| view).chain(&self.calling);
+        let mut trusted: BTreeSet<_> =
+            views.filter(|view| is_view(view) && rights.names(view)).cloned().collect();
         loop {
             let known = trusted.len();
             for (view, read) in &self.through {
-                if trusted.contains(view) && is_view(&read) {
+                if trusted.contains(view) && is_view(read) {
                     trusted.insert(read.clone());
                 }
             }

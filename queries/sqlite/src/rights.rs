@@ -49,7 +49,7 @@ pub const FUNCTIONS: [&str; 24] = [
 ///
 /// A view is named like a table, and whoever may read it sees what it gives, though not the tables beneath it: a view is how to
 /// show some of the rows. Two things do not go through a view: a query that says `WITH`, and a view that itself says `WITH`; both
-/// need rights for the tables beneath.
+/// need rights for the tables beneath. And a view over a virtual table that has tables of its own, as those of FTS5, is not answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rights {
     /// By lower-case name; `None` is each column.

@@ -65,6 +65,11 @@ impl Schema {
         Ok(())
     }
 
+    /// All tables and views.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
+        self.kinds.keys()
+    }
+
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
         self.kinds.get(name).copied()
     }

@@ -1,5 +1,7 @@
 //! The text of a query, as far as it must be understood here: what is quoted, what is a comment, which words stand bare.
 
+use std::collections::BTreeSet;
+
 /// A query's text without what makes no difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text {
@@ -7,6 +9,8 @@ pub(crate) struct Text {
     pub(crate) sql: String,
     /// Whether it may name a part of itself, as a view is named.
     pub(crate) says_with: bool,
+    /// All that may be the name of a table, in lower case.
+    names: BTreeSet<String>,
     /// Whether it may join by columns that it does not name one by one.
     pub(crate) says_using: bool,
 }
@@ -14,7 +18,12 @@ pub(crate) struct Text {
 impl Text {
     /// Reads a text. One that SQLite cannot read stays as unreadable as it is.
     pub(crate) fn of(query: &str) -> Self {
-        let mut text = Self { sql: String::new(), says_with: false, says_using: false };
+        let mut text = Self {
+            sql: String::new(),
+            names: BTreeSet::new(),
+            says_with: false,
+            says_using: false,
+        };
         let mut rest = query;
         let mut gap = false;
         while let Some(first) = rest.chars().next() {
@@ -30,6 +39,8 @@ impl Text {
                 text.says_using |= token.eq_ignore_ascii_case("using");
                 text.says_using |= token.eq_ignore_ascii_case("natural");
             }
+            let name = token.trim_matches(['\'', '"', '`', '[', ']']);
+            text.names.insert(name.to_ascii_lowercase());
             if gap && !text.sql.is_empty() {
                 text.sql.push(' ');
             }
@@ -38,6 +49,12 @@ impl Text {
         }
         text.sql.truncate(text.sql.trim_end_matches([';', ' ']).len());
         text
+    }
+
+    /// Whether it may name that table, in lower case.
+    pub(crate) fn may_name(&self, table: &str) -> bool {
+        // A quote in a name is doubled in a text, which is not read here.
+        table.contains(['\'', '"', '`', '[', ']']) || self.names.contains(table)
     }
 }
 
@@ -97,6 +114,19 @@ mod tests {
         assert_eq!(text("SELECT 'é  ü',  ä"), "SELECT 'é  ü', ä");
         assert_eq!(text(" ;; /* nothing */ "), "");
         assert_ne!(text("SELECT A"), text("SELECT a"));
+    }
+
+    #[test]
+    fn r42_a_table_that_is_named_is_found_however_it_is_quoted() {
+        for query in
+            ["FROM Menu", "FROM(menu)", "FROM main.\"mENU\"", "FROM'menu'", "FROM`menu`x", "[MENU]"]
+        {
+            assert!(Text::of(query).may_name("menu"), "{query}");
+        }
+        for query in ["FROM menus", "FROM [a menu]", "1 -- menu", "'a''menu'", "_menu"] {
+            assert_eq!(Text::of(query).may_name("menu"), query.contains('\''), "{query}");
+        }
+        assert!(Text::of("").may_name("it's"));
     }
 
     #[test]

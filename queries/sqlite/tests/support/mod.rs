@@ -10,7 +10,7 @@ use moorline_sim::Sim;
 use moorline_sqlite::{Rights, SqliteBuilder, SqliteEngine};
 use serde_json::Value;
 
-pub const SCHEMA: &str = "
+pub(crate) const SCHEMA: &str = "
     CREATE TABLE orders (id INTEGER PRIMARY KEY, item TEXT, count INTEGER, card TEXT);
     CREATE TABLE menu (item TEXT PRIMARY KEY, price REAL) WITHOUT ROWID;
     CREATE TABLE secret (id INTEGER PRIMARY KEY, pin TEXT);
@@ -19,36 +19,36 @@ pub const SCHEMA: &str = "
 ";
 
 /// All that the tests of changes read.
-pub fn all(_: &Asker) -> Rights {
+pub(crate) fn all(_: &Asker) -> Rights {
     ["orders", "menu", "large", "parent", "child", "log", "t"]
         .into_iter()
         .fold(Rights::none(), Rights::table_all)
 }
 
-pub fn builder(sim: &Sim) -> SqliteBuilder {
+pub(crate) fn builder(sim: &Sim) -> SqliteBuilder {
     SqliteEngine::builder(sim.runtime()).rights(all)
 }
 
 /// An engine in memory with the schema.
-pub async fn engine(sim: &Sim) -> SqliteEngine {
+pub(crate) async fn engine(sim: &Sim) -> SqliteEngine {
     with_schema(builder(sim)).await
 }
 
-pub async fn with_schema(builder: SqliteBuilder) -> SqliteEngine {
+pub(crate) async fn with_schema(builder: SqliteBuilder) -> SqliteEngine {
     let engine = builder.in_memory().unwrap();
     script(&engine, SCHEMA).await;
     engine
 }
 
-pub async fn script(engine: &SqliteEngine, sql: &'static str) {
+pub(crate) async fn script(engine: &SqliteEngine, sql: &'static str) {
     engine.write(move |transaction| transaction.execute_batch(sql)).await.unwrap();
 }
 
-pub async fn ask(engine: &SqliteEngine, query: &str) -> Box<dyn LiveQuery> {
+pub(crate) async fn ask(engine: &SqliteEngine, query: &str) -> Box<dyn LiveQuery> {
     engine.prepare(query, &Asker::default()).await.unwrap().live
 }
 
-pub async fn refusal(engine: &SqliteEngine, query: &str) -> QueryError {
+pub(crate) async fn refusal(engine: &SqliteEngine, query: &str) -> QueryError {
     match engine.prepare(query, &Asker::default()).await {
         Ok(_) => panic!("answered: {query}"),
         Err(error) => error,
@@ -56,22 +56,22 @@ pub async fn refusal(engine: &SqliteEngine, query: &str) -> QueryError {
 }
 
 /// The rows as text, each as it is in JSON.
-pub async fn rows(query: &mut Box<dyn LiveQuery>) -> Vec<String> {
+pub(crate) async fn rows(query: &mut Box<dyn LiveQuery>) -> Vec<String> {
     texts(&query.rows().await.unwrap())
 }
 
-pub fn texts(rows: &Rows) -> Vec<String> {
+pub(crate) fn texts(rows: &Rows) -> Vec<String> {
     let values: Vec<Value> = serde_json::from_slice(&rows.json).unwrap();
     assert_eq!(values.len() as u64, rows.count);
     values.iter().map(Value::to_string).collect()
 }
 
 /// The next change, with `+` before rows that are added and `-` before removed ones.
-pub async fn change(query: &mut Box<dyn LiveQuery>) -> Vec<String> {
+pub(crate) async fn change(query: &mut Box<dyn LiveQuery>) -> Vec<String> {
     signed(&query.change().await.unwrap())
 }
 
-pub fn signed(change: &Rows) -> Vec<String> {
+pub(crate) fn signed(change: &Rows) -> Vec<String> {
     let values: Vec<Value> = serde_json::from_slice(&change.json).unwrap();
     assert_eq!(values.len() as u64, change.count);
     let sign = |value: &Value| match value["change"].as_str() {
@@ -83,19 +83,19 @@ pub fn signed(change: &Rows) -> Vec<String> {
 }
 
 /// Lets a minute pass, in which no change may come.
-pub async fn no_change(sim: &Sim, query: &mut Box<dyn LiveQuery>) {
+pub(crate) async fn no_change(sim: &Sim, query: &mut Box<dyn LiveQuery>) {
     if let Ok(change) = sim.timeout(Duration::from_secs(60), query.change()).await {
         panic!("a change: {change:?}");
     }
 }
 
 /// Whether a change is there without waiting.
-pub fn at_once(query: &mut Box<dyn LiveQuery>) -> Option<Vec<String>> {
+pub(crate) fn at_once(query: &mut Box<dyn LiveQuery>) -> Option<Vec<String>> {
     query.change().now_or_never().map(|change| signed(&change.unwrap()))
 }
 
 /// Does to a sorted list of rows what a change says.
-pub fn apply(rows: &mut Vec<String>, change: &[String]) {
+pub(crate) fn apply(rows: &mut Vec<String>, change: &[String]) {
     for change in change {
         let (sign, row) = change.split_at(1);
         let found = rows.binary_search_by(|known| known.as_str().cmp(row));
