@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
@@ -42,6 +43,7 @@ impl Source {
     pub(crate) fn writer(&self, settings: &Settings) -> Result<Connection> {
         let connection =
             self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.busy_timeout(WRITE_PATIENCE.max(settings.time_limit.saturating_mul(2)))?;
         if self.is_file() && settings.wal {
             // A file system that cannot do it says so in the mode that it answers with, and all works as before.
             connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
@@ -66,6 +68,9 @@ impl Source {
         Ok(connection)
     }
 }
+
+/// How long a write waits for a lock at least: SQLite's usual five seconds. Without a write-ahead log evaluations hold one too.
+const WRITE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The longest pattern of `LIKE` and `GLOB`, in bytes: no search box needs more, and matching takes the product of both lengths
 /// within one step, which no time limit interrupts.

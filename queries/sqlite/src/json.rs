@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rusqlite::types::ValueRef;
+use serde_json::Value;
 
 /// Writes a row as an object. `columns` are the names, each as JSON. It stops when there are more than `most` bytes: a row can be
 /// a thousand times as long as any of its values, and it is the caller who refuses it.
@@ -31,12 +32,12 @@ fn push(json: &mut Vec<u8>, value: ValueRef<'_>) {
     match value {
         ValueRef::Null => json.extend_from_slice(b"null"),
         ValueRef::Integer(number) => json.extend_from_slice(number.to_string().as_bytes()),
-        // JSON knows no infinity: serde_json writes null.
+        // JSON knows no infinity: serde_json makes it null.
         ValueRef::Real(number) => {
-            json.extend_from_slice(serde_json::json!(number).to_string().as_bytes())
+            json.extend_from_slice(Value::from(number).to_string().as_bytes());
         }
         ValueRef::Text(text) => {
-            json.extend_from_slice(string(&String::from_utf8_lossy(text)).as_bytes())
+            json.extend_from_slice(string(&String::from_utf8_lossy(text)).as_bytes());
         }
         ValueRef::Blob(blob) => json.extend_from_slice(string(&STANDARD.encode(blob)).as_bytes()),
     }
@@ -44,5 +45,5 @@ fn push(json: &mut Vec<u8>, value: ValueRef<'_>) {
 
 /// A JSON string.
 pub(crate) fn string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+    Value::from(text).to_string()
 }

@@ -143,11 +143,14 @@ impl Watch {
 
     fn mark(&self, written: &Tables) {
         let mut seen = lock(&self.state);
+        let mut waker = None;
         if let Some(during) = &mut seen.during {
             during.merge(written);
         } else if written.meets(&seen.reads) {
-            seen.soil();
+            waker = seen.soil();
         }
+        drop(seen);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// An evaluation starts: what is written from now on, it may not see.
@@ -162,9 +165,9 @@ impl Watch {
         let mut seen = lock(&self.state);
         let during = seen.during.take().unwrap_or(Tables::All);
         seen.reads = reads;
-        if during.meets(&seen.reads) {
-            seen.soil();
-        }
+        let waker = if during.meets(&seen.reads) { seen.soil() } else { None };
+        drop(seen);
+        waker.into_iter().for_each(Waker::wake);
     }
 
     /// Waits until another evaluation is due. Cancel safe.
@@ -182,11 +185,10 @@ impl Watch {
 }
 
 impl Seen {
-    fn soil(&mut self) {
+    /// Gives whom to wake once the lock is free.
+    fn soil(&mut self) -> Option<Waker> {
         self.dirty = true;
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
+        self.waker.take()
     }
 }
 
