@@ -22,7 +22,7 @@ impl Directory {
         let name =
             format!("moorline-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&path).unwrap();
+        std::fs::create_dir_all(&path).expect("there is room for a test");
         Self(path)
     }
 

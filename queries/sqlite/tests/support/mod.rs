@@ -1,6 +1,7 @@
 //! What the tests share: a database of a little restaurant, and somebody who asks.
 
 #![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::unwrap_used, reason = "these are tests, though in functions of their own")]
 
 use std::time::Duration;
 
@@ -105,4 +106,20 @@ pub(crate) fn apply(rows: &mut Vec<String>, change: &[String]) {
             (_, Err(_)) => panic!("{row} is not there to be removed from {rows:?}"),
         }
     }
+}
+
+/// An engine whose database also has what nobody may read, and those rights.
+pub(crate) async fn guarded(sim: &Sim, rights: fn(&Asker) -> Rights) -> SqliteEngine {
+    let engine = SqliteEngine::in_memory(sim.runtime()).unwrap().rights(rights);
+    script(&engine, SCHEMA).await;
+    script(
+        &engine,
+        "INSERT INTO orders VALUES (1, 'tea', 10, '4111');
+         INSERT INTO menu VALUES ('tea', 2.0);
+         INSERT INTO secret VALUES (1, '1234'), (101, '5678');
+         CREATE VIRTUAL TABLE search USING fts5 (text);
+         CREATE TABLE plain (id INTEGER PRIMARY KEY, item)",
+    )
+    .await;
+    engine
 }
