@@ -1,5 +1,7 @@
 //! A query's rows, with its changes, are the table: whatever is written, and however it is asked.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
+
 mod support;
 
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use fastrand::Rng;
 use moorline_core::LiveQuery;
 use moorline_sim::Sim;
 use moorline_sqlite::SqliteEngine;
+use moorline_sqlite::rusqlite::Error;
 use moorline_tokio::Tokio;
 use support::{apply, ask, builder, script, signed, texts};
 
@@ -53,7 +56,7 @@ async fn write(engine: &SqliteEngine, rng: &mut Rng) {
     let _ = engine
         .write(move |transaction| {
             transaction.execute_batch(&sql)?;
-            if kept { Ok(()) } else { Err(moorline_sqlite::rusqlite::Error::InvalidQuery) }
+            if kept { Ok(()) } else { Err(Error::InvalidQuery) }
         })
         .await;
 }
