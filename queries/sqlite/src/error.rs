@@ -38,8 +38,6 @@ pub(crate) fn failed(message: impl Into<String>) -> QueryError {
 
 /// What SQLite says of a client's query, sorted.
 pub(crate) enum Complaint {
-    /// It is not allowed.
-    Denied,
     /// It names what there is not, or what two tables have.
     Name,
     Interrupted,
@@ -64,7 +62,6 @@ impl Complaint {
         };
         let message = message.unwrap_or("SQLite says no more");
         match code {
-            ErrorCode::AuthorizationForStatementDenied => Self::Denied,
             ErrorCode::OperationInterrupted => Self::Interrupted,
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
             ErrorCode::TooBig | ErrorCode::OutOfMemory => Self::Large,

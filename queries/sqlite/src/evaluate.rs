@@ -144,7 +144,6 @@ fn complain(
     }
     let limit = settings.time_limit;
     match Complaint::of(&error) {
-        Complaint::Denied => refused("the query is not allowed"),
         Complaint::Name => refused(unreadable(&question.rights)),
         Complaint::Interrupted => timed_out(format!("the query takes longer than {limit:?}")),
         Complaint::Busy => timed_out(format!("the database is locked for longer than {limit:?}")),
