@@ -76,10 +76,7 @@ fn compiled<T>(
     // Dropped, it is rolled back, after the guard has gone.
     let transaction = connection.unchecked_transaction().map_err(|e| sqlite(e, None))?;
     // This reading begins the transaction, and lets the connection learn of another schema.
-    let mut schema = Schema::read(&transaction).map_err(|e| sqlite(e, None))?;
-    if text.says_with {
-        schema.read_modules(&transaction).map_err(|e| sqlite(e, None))?;
-    }
+    let schema = Schema::read(&transaction).map_err(|e| sqlite(e, None))?;
     let guard = Guard::new(&transaction, question).map_err(|e| sqlite(e, None))?;
     let answer = || {
         let mut statement = transaction.prepare(&text.sql)?;

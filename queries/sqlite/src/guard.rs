@@ -80,7 +80,8 @@ impl<'c> Guard<'c> {
         if notes.direct.iter().any(|name| !schema.kind(name).is_some_and(Kind::is_plain)) {
             return hidden();
         }
-        if notes.unknown.iter().any(|name| !schema.is_free(name)) {
+        // A virtual table that is there without being made is none of these, and is found by what is opened.
+        if notes.unknown.iter().any(|name| schema.kind(name).is_some()) {
             return hidden();
         }
         let trusted = notes.trusted(rights, schema);

@@ -1,6 +1,6 @@
 //! Which tables there are, and which of them a compiled statement opens.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use rusqlite::{Connection, Result, params};
 
@@ -26,8 +26,6 @@ pub(crate) struct Schema {
     kinds: BTreeMap<String, Kind>,
     /// The table of each b-tree: its own, and those of its indexes.
     roots: BTreeMap<i64, String>,
-    /// Modules of virtual tables, which can be read as tables without being made.
-    modules: BTreeSet<String>,
 }
 
 impl Schema {
@@ -55,16 +53,6 @@ impl Schema {
         Ok(schema)
     }
 
-    /// Adds the modules, which are seldom asked for.
-    pub(crate) fn read_modules(&mut self, connection: &Connection) -> Result<()> {
-        let mut statement = connection.prepare("SELECT lower(name) FROM pragma_module_list")?;
-        let mut rows = statement.query(params![])?;
-        while let Some(row) = rows.next()? {
-            self.modules.insert(row.get(0)?);
-        }
-        Ok(())
-    }
-
     /// All tables and views.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.kinds.keys()
@@ -72,12 +60,6 @@ impl Schema {
 
     pub(crate) fn kind(&self, name: &str) -> Option<Kind> {
         self.kinds.get(name).copied()
-    }
-
-    /// Whether a query that reads that name can only mean a part of itself.
-    pub(crate) fn is_free(&self, name: &str) -> bool {
-        let known = self.kinds.contains_key(name) || self.modules.contains(name);
-        !known && !name.starts_with("pragma_")
     }
 }
 

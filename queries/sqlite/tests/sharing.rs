@@ -133,6 +133,8 @@ fn r42_a_query_outlives_its_engine() {
         let mut query = ask(&engine, "SELECT count(*) AS n FROM menu").await;
         drop(engine);
         assert_eq!(rows(&mut query).await, [r#"{"n":0}"#]);
+        // In memory there are no others to be looked for.
+        assert_eq!(sim.tasks(), 0);
         no_change(&sim, &mut query).await;
     });
 }
