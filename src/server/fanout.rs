@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use moorline_core::machine::Outgoing;
-use moorline_core::wire::{EncodeError, Packet};
+use moorline_core::wire::{Codec, EncodeError, Packet};
 use moorline_core::{Class, Frame, Message, Runtime};
 
 use super::Emitted;
@@ -19,7 +19,7 @@ pub(super) struct Fanout<'a> {
     /// What a message is beside its frame; `None` for what stands beside messages.
     about: Option<About>,
     runtime: &'a dyn Runtime,
-    encoded: Vec<(&'static str, Result<Frame, EncodeError>)>,
+    encoded: Vec<(Arc<dyn Codec>, Result<Frame, EncodeError>)>,
     pub(super) emitted: Emitted,
     /// To be woken once no lock is held.
     wakes: Vec<Waker>,
@@ -39,12 +39,13 @@ impl<'a> Fanout<'a> {
     /// Sends it to one more, without waiting. One without room is told what it misses.
     pub(super) fn send(&mut self, shared: &Arc<Shared>) {
         let Some(codec) = shared.codec.get() else { return };
-        let known = self.encoded.iter().find(|(name, _)| *name == codec.name());
+        // A server's connections share its codecs.
+        let known = self.encoded.iter().find(|(known, _)| Arc::ptr_eq(known, codec));
         let frame = match known {
             Some((_, frame)) => frame.clone(),
             None => {
                 let frame = codec.encode(self.packet.clone());
-                self.encoded.push((codec.name(), frame.clone()));
+                self.encoded.push((codec.clone(), frame.clone()));
                 frame
             }
         };

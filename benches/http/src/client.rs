@@ -9,6 +9,9 @@ use crate::servers::Speaks;
 const MESSAGE: u8 = 17;
 const ACK: u8 = 18;
 
+/// What stands beside messages, and is numbered as they are.
+const STATE: std::ops::RangeInclusive<u8> = 28..=32;
+
 /// An open WebSocket.
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,
@@ -18,6 +21,7 @@ pub(crate) struct Client {
     open_message: Option<u8>,
     received: u64,
     acknowledged: u64,
+    heard_state: bool,
 }
 
 impl Client {
@@ -41,6 +45,7 @@ impl Client {
             open_message: None,
             received: 0,
             acknowledged: 0,
+            heard_state: false,
         };
         if speaks == Speaks::Binary {
             client.shake_hands().await;
@@ -86,14 +91,27 @@ impl Client {
             let kind = *self.open_message.get_or_insert(first.unwrap_or(MESSAGE));
             if opcode_and_fin & 0x80 != 0 {
                 self.open_message = None;
+                let data = opcode_and_fin & 0x0f <= 2;
                 let counts = self.speaks == Speaks::Raw || kind == MESSAGE;
-                messages += usize::from(counts && opcode_and_fin & 0x0f <= 2);
+                messages += usize::from(counts && data);
+                if data && self.speaks == Speaks::Binary && STATE.contains(&kind) {
+                    self.heard_state = true;
+                    self.received += 1;
+                }
             }
             at += end;
         }
         self.unread.drain(..at);
         self.received += messages as u64;
         messages
+    }
+
+    /// Reads until something has come that is counted: the answer to a join, say.
+    pub(crate) async fn read_packet(&mut self) {
+        let mut buffer = [0; 4096];
+        while !std::mem::take(&mut self.heard_state) {
+            self.read(&mut buffer).await;
+        }
     }
 
     /// What acknowledges the messages read: moorline's own client sends it with each batch of messages.
@@ -115,7 +133,7 @@ impl Client {
 }
 
 /// A binary frame with the mask 0, which leaves the payload as it is.
-fn masked(payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x82];
     match payload.len() {
         len @ 0..=125 => frame.push(0x80 | len as u8),

@@ -16,6 +16,7 @@ mod client;
 mod events;
 mod idle;
 mod load;
+mod scale;
 mod servers;
 
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         ["serve", kind] => servers::serve(Kind::named(kind).expect("a kind of server")),
         ["serve-events", by] => events::serve(by),
         ["sse"] => events::compare(),
+        ["serve-scale", by] => scale::serve(by),
+        ["scale"] => scale::compare(),
         [] => compare(&Kind::ALL, 15),
         ["quick"] => compare(&Kind::ALL, 1),
         ["only", ..] => {
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         }
         _ => {
             eprintln!(
-                "usage: [sse | quick | only KIND… | one KIND COLUMN]; kinds: {}",
+                "usage: [scale | sse | quick | only KIND… | one KIND COLUMN]; kinds: {}",
                 Kind::ALL.map(Kind::name).join(" ")
             );
             ExitCode::from(2)
