@@ -9,8 +9,11 @@ use bytestring::ByteString;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::members::{ErrorBody, Object, PairsBody, base64_len, object, present};
-use super::{DecodeError, EncodeError, ErrorPacket, Packet, Pairs, json, limits};
+use super::limits::{self, Wrong};
+use super::members::{
+    Entry, ErrorBody, List, Object, PairsBody, Text, base64_len, object, present,
+};
+use super::{DecodeError, EncodeError, ErrorPacket, Packet, json};
 use crate::{Member, Message};
 
 /// Client: I want to be on that channel.
@@ -203,11 +206,12 @@ pub(super) fn write(object: &mut Object, packet: &Packet) -> Result<bool, Encode
             }
         }
         Packet::Properties(properties) => object.pairs("properties", properties),
-        Packet::Throttle(features) => object.any("features", features),
-        Packet::Query(query) => {
-            object.any("ask", &query.ask.iter().map(AskBody::of).collect::<Vec<_>>());
-            object.any("end", &query.end.iter().map(AskedBody::of).collect::<Vec<_>>());
+        Packet::Throttle(features) => {
+            if !features.is_empty() {
+                object.strings("features", features);
+            }
         }
+        Packet::Query(query) => write_query(object, query),
         Packet::Answer(answer) => write_answer(object, answer)?,
         _ => return Ok(false),
     }
@@ -227,9 +231,7 @@ fn write_members(object: &mut Object, members: &Members) -> Result<(), EncodeErr
     if let Some(id) = members.id {
         object.number("id", id, "members.id")?;
     }
-    if members.more {
-        object.boolean("more", true);
-    }
+    object.flag("more", members.more);
     if members.members.is_empty() {
         return Ok(());
     }
@@ -246,15 +248,40 @@ fn write_members(object: &mut Object, members: &Members) -> Result<(), EncodeErr
     Ok(())
 }
 
+fn write_query(object: &mut Object, Query { ask, end }: &Query) {
+    if !ask.is_empty() {
+        object.open_list("ask");
+        for Ask { asked, retrieve, subscribe } in ask {
+            object.open_item();
+            write_asked(object, asked);
+            object.flag("retrieve", *retrieve);
+            object.flag("subscribe", *subscribe);
+            object.close();
+        }
+        object.close_list();
+    }
+    if !end.is_empty() {
+        object.open_list("end");
+        for asked in end {
+            object.open_item();
+            write_asked(object, asked);
+            object.close();
+        }
+        object.close_list();
+    }
+}
+
+fn write_asked(object: &mut Object, Asked { query, compress }: &Asked) {
+    object.string("query", query);
+    object.flag("compress", *compress);
+}
+
 fn write_answer(object: &mut Object, answer: &Answer) -> Result<(), EncodeError> {
     if let Some(id) = answer.id {
         object.number("id", id, "result.id")?;
     }
-    if let Some(Asked { query, compress }) = &answer.asked {
-        object.string("query", query);
-        if *compress {
-            object.boolean("compress", true);
-        }
+    if let Some(asked) = &answer.asked {
+        write_asked(object, asked);
     }
     match &answer.body {
         AnswerBody::Named => {}
@@ -262,9 +289,7 @@ fn write_answer(object: &mut Object, answer: &Answer) -> Result<(), EncodeError>
         AnswerBody::Rows { retrieve, count, packed, .. } => {
             object.boolean("retrieve", *retrieve);
             object.number("count", *count, "result.count")?;
-            if *packed {
-                object.boolean("packed", true);
-            }
+            object.flag("packed", *packed);
         }
     }
     Ok(())
@@ -284,162 +309,208 @@ pub(super) fn write_rows(object: &mut Object, packet: &Packet) -> Result<(), Enc
     Ok(())
 }
 
-/// How many bytes the rows take in JSON, so that a buffer is allocated once.
-pub(super) fn rows_len(packet: &Packet) -> usize {
+/// About how many bytes the members take, so that a buffer seldom grows.
+pub(super) fn room(packet: &Packet) -> usize {
+    let member = |one: &Member| 24 + one.id.len() + one.data.as_ref().map_or(0, Bytes::len);
+    128 + match packet {
+        Packet::Members(members) => members.members.iter().map(member).sum(),
+        Packet::Profile(profile) => profile.data.as_ref().map_or(0, Bytes::len),
+        Packet::Query(query) => {
+            let all = query.ask.iter().map(|ask| &ask.asked).chain(&query.end);
+            all.map(|asked| 64 + asked.query.len()).sum()
+        }
+        Packet::Answer(answer) => answer.asked.as_ref().map_or(0, |asked| asked.query.len()),
+        _ => 0,
+    }
+}
+
+/// How many bytes the rows take in JSON.
+pub(super) fn rows_room(packet: &Packet) -> usize {
     match packet {
         Packet::Answer(answer) => match &answer.body {
             AnswerBody::Rows { rows, packed: false, .. } => rows.len(),
             AnswerBody::Rows { rows, packed: true, .. } => base64_len(rows),
             AnswerBody::Named | AnswerBody::Failed(_) => 0,
         },
-        Packet::Members(members) => members.members.len() * 64,
         _ => 0,
     }
 }
 
-/// Reads the packet of that type, whose members are `text`, and whose rows stand there or are given.
+/// Where the rows of an answer stand.
+pub(super) enum Rows {
+    /// Among the members.
+    Within,
+    /// Behind them: these, or none.
+    Behind(Bytes),
+}
+
+/// Reads the packet of that type, whose members are `text`, which lies in `frame`.
 pub(super) fn read(
     kind: &str,
     frame: &Bytes,
     text: &str,
-    rows: Option<Bytes>,
+    rows: Rows,
 ) -> Result<Option<Packet>, DecodeError> {
-    Ok(Some(match kind {
+    let packet = match kind {
         "join" => {
-            let body: JoinBody = json::parse(text)?;
-            let (channel, presence) = (name("join.channel", body.channel)?, body.presence);
-            Packet::Join(Join { channel, echo: body.echo, presence })
+            let JoinBody { channel, echo, presence } = json::parse(text)?;
+            let (echo, presence) = (echo.unwrap_or(true), presence.unwrap_or(true));
+            Packet::Join(Join { channel: channel.into(), echo, presence })
         }
         "leave" => {
-            let body: LeaveBody<'_> = json::parse(text)?;
-            let error = body.error.map(|error| json::read_error(frame, error).owned());
-            let (channel, echo) = (name("leave.channel", body.channel)?, body.echo);
-            Packet::Leave(Box::new(Leave { channel, echo, error }))
+            let LeaveBody { channel, echo, error } = json::parse(text)?;
+            let error = error.map(|error| json::read_error(frame, error).owned());
+            Packet::Leave(Box::new(Leave { channel: channel.into(), echo, error }))
         }
         "members" => Packet::Members(Box::new(read_members(json::parse(text)?)?)),
         "profile" => {
-            let body: ProfileBody<'_> = json::parse(text)?;
-            let data = body.data.map(|data| copied("profile.data", data)).transpose()?;
-            Packet::Profile(Profile { data, echo: body.echo })
+            let ProfileBody { data, echo } = json::parse(text)?;
+            Packet::Profile(Profile { data: data.map(copied), echo })
         }
         "properties" => {
-            let body: PropertiesBody = json::parse(text)?;
-            Packet::Properties(json::pairs("properties.properties", body.properties)?)
+            let PropertiesBody { properties } = json::parse(text)?;
+            Packet::Properties(json::pairs("properties.properties", properties)?)
         }
         "throttle" => {
-            let body: ThrottleBody = json::parse(text)?;
-            limits::pairs("throttle.features", body.features.len())?;
-            for feature in &body.features {
-                limits::name("throttle.features", feature.len())?;
-            }
-            Packet::Throttle(body.features)
+            let ThrottleBody { features } = json::parse(text)?;
+            let features = features.unwrap_or_default();
+            limits::pairs("throttle.features", features.count)?;
+            Packet::Throttle(features.items)
         }
         "query" => Packet::Query(Box::new(read_query(json::parse(text)?)?)),
         "result" => Packet::Answer(Box::new(read_answer(frame, json::parse(text)?, rows)?)),
         _ => return Ok(None),
-    }))
+    };
+    check(&packet)?;
+    Ok(Some(packet))
 }
 
 fn read_members(body: MembersBody<'_>) -> Result<Members, DecodeError> {
     let expected = "ask, all, joined, left, updated or hidden";
-    let kind = MembersKind::of(&body.kind);
+    let kind = MembersKind::of(&body.kind.0);
     let kind = kind.ok_or(DecodeError::Invalid { field: "members.kind", expected })?;
-    limits::members(body.members.len())?;
-    let member = |MemberBody { id, data }: MemberBody<'_>| {
-        let data = data.map(|data| copied("members.data", data)).transpose()?;
-        Ok(Member { id: name("members.id", id)?, data })
+    let members = body.members.unwrap_or_default();
+    limits::members(members.count)?;
+    let member = |Entry(MemberBody { id, data }): Entry<MemberBody<'_>>| Member {
+        id: id.into(),
+        data: data.map(copied),
     };
     Ok(Members {
-        channel: name("members.channel", body.channel)?,
+        channel: body.channel.into(),
         id: json::optional("members.id", body.id)?,
         kind,
-        more: body.more,
-        members: body.members.into_iter().map(member).collect::<Result<_, DecodeError>>()?,
+        more: body.more.unwrap_or(false),
+        members: members.items.into_iter().map(member).collect(),
     })
 }
 
 fn read_query(body: QueryBody) -> Result<Query, DecodeError> {
-    limits::queries("query.ask", body.ask.len())?;
-    limits::queries("query.end", body.end.len())?;
-    let ask = body.ask.into_iter().map(|AskBody { query, compress, retrieve, subscribe }| {
-        let asked = asked("query.ask.query", query, compress)?;
-        Ok(Ask { asked, retrieve, subscribe })
-    });
-    let end = body.end.into_iter();
-    Ok(Query {
-        ask: ask.collect::<Result<_, DecodeError>>()?,
-        end: end
-            .map(|AskedBody { query, compress }| asked("query.end.query", query, compress))
-            .collect::<Result<_, DecodeError>>()?,
-    })
+    let (ask, end) = (body.ask.unwrap_or_default(), body.end.unwrap_or_default());
+    limits::queries("query.ask", ask.count)?;
+    limits::queries("query.end", end.count)?;
+    let asked =
+        |query, compress: Option<bool>| Asked { query, compress: compress.unwrap_or(false) };
+    let ask =
+        ask.items.into_iter().map(|Entry(AskBody { query, compress, retrieve, subscribe })| {
+            let (retrieve, subscribe) = (retrieve.unwrap_or(false), subscribe.unwrap_or(false));
+            Ask { asked: asked(query, compress), retrieve, subscribe }
+        });
+    let end = end.items.into_iter().map(|Entry(body)| asked(body.query, body.compress));
+    Ok(Query { ask: ask.collect(), end: end.collect() })
 }
 
-fn asked(field: &'static str, query: String, compress: bool) -> Result<Asked, DecodeError> {
-    limits::query(field, query.len())?;
-    Ok(Asked { query, compress })
-}
-
-fn read_answer(
-    frame: &Bytes,
-    body: AnswerBodyBody<'_>,
-    rows: Option<Bytes>,
-) -> Result<Answer, DecodeError> {
+fn read_answer(frame: &Bytes, body: AnswerMembers<'_>, rows: Rows) -> Result<Answer, DecodeError> {
+    let packed = body.packed.unwrap_or(false);
     let rows = match (rows, body.json, body.binary) {
-        (Some(rows), None, None) => Some(rows),
-        (None, Some(json), None) => Some(json::slice(frame, json)),
-        (None, None, Some(text)) => {
+        (Rows::Behind(rows), None, None) => (!rows.is_empty()).then_some(rows),
+        (Rows::Within, None, None) => None,
+        (Rows::Within, Some(json), None) if !packed => Some(json::slice(frame, json)),
+        (Rows::Within, None, Some(Text(base64))) if packed => {
             let expected = "base64 with padding";
-            let bytes = STANDARD.decode(&*text);
-            Some(
-                bytes
-                    .map_err(|_| DecodeError::Invalid { field: "result.binary", expected })?
-                    .into(),
-            )
+            let wrong = DecodeError::Invalid { field: "result.binary", expected };
+            Some(STANDARD.decode(&*base64).map_err(|_| wrong)?.into())
         }
-        _ => None,
-    };
-    let body_of = match (body.error, body.retrieve, rows) {
-        (Some(error), None, _) => AnswerBody::Failed(json::read_error(frame, error).owned()),
-        (None, Some(retrieve), Some(rows)) => {
-            let count = json::required("result.count", body.count)?;
-            AnswerBody::Rows { retrieve, count, rows, packed: body.packed }
-        }
-        (None, None, _) => AnswerBody::Named,
         _ => {
-            let expected = "an object with rows, or an error, or neither";
+            let expected = "an object whose rows stand once: packed ones in binary, others in json";
             return Err(DecodeError::Invalid { field: "result", expected });
         }
     };
-    let told = body.query.map(|query| asked("result.query", query, body.compress)).transpose()?;
-    Ok(Answer { id: json::optional("result.id", body.id)?, asked: told, body: body_of })
+    let count = json::optional("result.count", body.count)?;
+    let told = match (body.error, body.retrieve, count, rows) {
+        (Some(error), None, None, None) => {
+            AnswerBody::Failed(json::read_error(frame, error).owned())
+        }
+        (None, Some(retrieve), Some(count), Some(rows)) => {
+            AnswerBody::Rows { retrieve, count, rows, packed }
+        }
+        (None, None, None, None) => AnswerBody::Named,
+        _ => {
+            let expected = "an object with rows, their count and retrieve, or an error, or none";
+            return Err(DecodeError::Invalid { field: "result", expected });
+        }
+    };
+    let compress = body.compress.unwrap_or(false);
+    let asked = body.query.map(|query| Asked { query, compress });
+    Ok(Answer { id: json::optional("result.id", body.id)?, asked, body: told })
 }
 
-/// A name that is kept: copied, or it would keep the frame that it lies in.
-fn name(field: &'static str, name: String) -> Result<ByteString, DecodeError> {
-    limits::name(field, name.len())?;
-    if name.is_empty() {
-        return Err(DecodeError::Invalid { field, expected: "a name: it is empty" });
+/// A value that is kept: copied, or it would keep the frame that it lies in.
+fn copied(data: &RawValue) -> Bytes {
+    Bytes::copy_from_slice(data.get().as_bytes())
+}
+
+/// What is wrong with such a packet whatever the codec, and in both directions.
+pub(super) fn check(packet: &Packet) -> Result<(), Wrong> {
+    match packet {
+        Packet::Join(join) => limits::full_name("join.channel", &join.channel),
+        Packet::Leave(leave) => limits::full_name("leave.channel", &leave.channel),
+        Packet::Members(members) => check_members(members),
+        Packet::Profile(profile) => {
+            limits::profile("profile.data", profile.data.as_ref().map_or(0, Bytes::len))
+        }
+        Packet::Properties(properties) => limits::pairs("properties.properties", properties.len()),
+        Packet::Throttle(features) => {
+            limits::pairs("throttle.features", features.len())?;
+            features.iter().try_for_each(|name| limits::full_name("throttle.features", name))
+        }
+        Packet::Query(query) => check_query(query),
+        Packet::Answer(answer) => check_answer(answer),
+        _ => Ok(()),
     }
-    Ok(name.into())
 }
 
-/// A value that is kept.
-fn copied(field: &'static str, data: &RawValue) -> Result<Bytes, DecodeError> {
-    limits::profile(field, data.get().len())?;
-    Ok(Bytes::copy_from_slice(data.get().as_bytes()))
+fn check_members(members: &Members) -> Result<(), Wrong> {
+    limits::full_name("members.channel", &members.channel)?;
+    limits::members(members.members.len())?;
+    members.members.iter().try_for_each(|member| {
+        limits::full_name("members.id", &member.id)?;
+        limits::profile("members.data", member.data.as_ref().map_or(0, Bytes::len))
+    })
 }
 
-const fn yes() -> bool {
-    true
+fn check_query(query: &Query) -> Result<(), Wrong> {
+    limits::queries("query.ask", query.ask.len())?;
+    limits::queries("query.end", query.end.len())?;
+    query.ask.iter().try_for_each(|ask| limits::query("query.ask", ask.asked.query.len()))?;
+    query.end.iter().try_for_each(|asked| limits::query("query.end", asked.query.len()))
+}
+
+fn check_answer(Answer { id, asked, body }: &Answer) -> Result<(), Wrong> {
+    limits::query("result.query", asked.as_ref().map_or(0, |asked| asked.query.len()))?;
+    let expected = match body {
+        AnswerBody::Named if id.is_none() || asked.is_none() => "an object with id and query",
+        _ if id.is_none() && asked.is_none() => "an object with id or query",
+        AnswerBody::Rows { rows, .. } if rows.is_empty() => "an object with rows",
+        _ => return Ok(()),
+    };
+    Err(Wrong::Invalid { field: "result", expected })
 }
 
 #[derive(Deserialize)]
 struct JoinBody {
     channel: String,
-    #[serde(default = "yes")]
-    echo: bool,
-    #[serde(default = "yes")]
-    presence: bool,
+    echo: Option<bool>,
+    presence: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -453,12 +524,12 @@ struct LeaveBody<'a> {
 #[derive(Deserialize)]
 struct MembersBody<'a> {
     channel: String,
-    kind: String,
+    #[serde(borrow)]
+    kind: Text<'a>,
     id: Option<u64>,
-    #[serde(default)]
-    more: bool,
-    #[serde(borrow, default)]
-    members: Vec<MemberBody<'a>>,
+    more: Option<bool>,
+    #[serde(borrow)]
+    members: Option<List<Entry<MemberBody<'a>>, { limits::MAX_MEMBERS }>>,
 }
 
 #[derive(Deserialize)]
@@ -482,105 +553,41 @@ struct PropertiesBody {
 
 #[derive(Deserialize)]
 struct ThrottleBody {
-    #[serde(default)]
-    features: Vec<String>,
+    features: Option<List<String, { limits::MAX_PAIRS }>>,
 }
 
 #[derive(Deserialize)]
 struct QueryBody {
-    #[serde(default)]
-    ask: Vec<AskBody>,
-    #[serde(default)]
-    end: Vec<AskedBody>,
-}
-
-#[derive(Deserialize, serde::Serialize)]
-struct AskBody {
-    query: String,
-    #[serde(default)]
-    compress: bool,
-    #[serde(default)]
-    retrieve: bool,
-    #[serde(default)]
-    subscribe: bool,
-}
-
-impl AskBody {
-    fn of(Ask { asked, retrieve, subscribe }: &Ask) -> Self {
-        let Asked { query, compress } = asked.clone();
-        Self { query, compress, retrieve: *retrieve, subscribe: *subscribe }
-    }
-}
-
-#[derive(Deserialize, serde::Serialize)]
-struct AskedBody {
-    query: String,
-    #[serde(default)]
-    compress: bool,
-}
-
-impl AskedBody {
-    fn of(Asked { query, compress }: &Asked) -> Self {
-        Self { query: query.clone(), compress: *compress }
-    }
+    ask: Option<List<Entry<AskBody>, { limits::MAX_QUERIES }>>,
+    end: Option<List<Entry<AskedBody>, { limits::MAX_QUERIES }>>,
 }
 
 #[derive(Deserialize)]
-struct AnswerBodyBody<'a> {
+struct AskBody {
+    query: String,
+    compress: Option<bool>,
+    retrieve: Option<bool>,
+    subscribe: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct AskedBody {
+    query: String,
+    compress: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct AnswerMembers<'a> {
     id: Option<u64>,
     query: Option<String>,
-    #[serde(default)]
-    compress: bool,
+    compress: Option<bool>,
     retrieve: Option<bool>,
     count: Option<u64>,
-    #[serde(default)]
-    packed: bool,
+    packed: Option<bool>,
     #[serde(borrow, default, deserialize_with = "present")]
     json: Option<&'a RawValue>,
     #[serde(borrow)]
-    binary: Option<std::borrow::Cow<'a, str>>,
+    binary: Option<Text<'a>>,
     #[serde(borrow, default, deserialize_with = "object")]
     error: Option<ErrorBody<'a>>,
-}
-
-/// What is wrong with such a packet whatever the codec.
-pub(super) fn check(packet: &Packet) -> Result<(), EncodeError> {
-    let named = |field, name: &str| {
-        limits::name(field, name.len())?;
-        if name.is_empty() {
-            return Err(EncodeError::Invalid { field, expected: "a name: it is empty" });
-        }
-        Ok(())
-    };
-    match packet {
-        Packet::Join(join) => named("join.channel", &join.channel),
-        Packet::Leave(leave) => named("leave.channel", &leave.channel),
-        Packet::Members(members) => {
-            named("members.channel", &members.channel)?;
-            Ok(limits::members(members.members.len())?)
-        }
-        Packet::Profile(Profile { data: Some(data), .. }) => {
-            limits::profile("profile.data", data.len())?;
-            limits::is_json("profile.data", data)
-        }
-        Packet::Properties(properties) => check_pairs(properties),
-        Packet::Throttle(features) => {
-            limits::pairs("throttle.features", features.len())?;
-            features.iter().try_for_each(|name| named("throttle.features", name))
-        }
-        Packet::Query(query) => {
-            limits::queries("query.ask", query.ask.len())?;
-            limits::queries("query.end", query.end.len())?;
-            let all = query.ask.iter().map(|ask| &ask.asked).chain(&query.end);
-            for asked in all {
-                limits::query("query", asked.query.len())?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn check_pairs(pairs: &Pairs) -> Result<(), EncodeError> {
-    Ok(limits::pairs("properties.properties", pairs.len())?)
 }

@@ -26,10 +26,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "the two ends disagree about which messages are numbered",
         file: "src/machine/outbound.rs",
-        old: "Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires),
+        old: "Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires, state),
                 Class::Volatile | Class::AtMostOnce =>",
         new: "Class::AtLeastOnce | Class::AtMostOnce => {
-                    self.retain(frame.clone(), cost, ticket, expires);
+                    self.retain(frame.clone(), cost, ticket, expires, state);
                 }
                 Class::Volatile =>",
     },
@@ -37,10 +37,12 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "what was never sent is miscounted",
         file: "src/machine/outbound.rs",
         old: "dropped += 1;
+                }
             }
         }
         self.queued = 0;",
         new: "dropped += cost(&message.frame) as u64;
+                }
             }
         }
         self.queued = 0;",
