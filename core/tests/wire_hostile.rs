@@ -375,6 +375,12 @@ fn an_error_repeats_no_payload() {
         r#"{"type":"close","code":"secret"}"#,
         r#"{"type":"hello","version":1,"query":"secret"}"#,
         r#"{"type":"hello","version":1,"resume":"secret"}"#,
+        r#"{"type":"join","channel":"c","echo":"secret"}"#,
+        r#"{"type":"members","channel":"c","kind":"all","members":"secret"}"#,
+        r#"{"type":"members","channel":"c","kind":"all","members":["secret"]}"#,
+        r#"{"type":"leave","channel":"c","error":"secret"}"#,
+        r#"{"type":"throttle","features":{"my":"secret"}}"#,
+        r#"{"type":"query","ask":[{"query":{"my":"secret"}}]}"#,
     ] {
         let error = json(text).to_string();
         assert!(!error.contains("secret"), "{error}");
