@@ -102,8 +102,28 @@ fn every_sample_is_decoded_and_encoded_again() {
         }
     }
     let all = [
-        "ack", "close", "error", "gap", "hello", "lagged", "message", "ping", "pong", "ready",
-        "request", "response", "skip",
+        "ack",
+        "close",
+        "error",
+        "gap",
+        "hello",
+        "join",
+        "lagged",
+        "leave",
+        "members",
+        "message",
+        "ping",
+        "pong",
+        "profile",
+        "properties",
+        "publish",
+        "query",
+        "ready",
+        "request",
+        "response",
+        "result",
+        "skip",
+        "throttle",
     ];
     assert_eq!(shown, BTreeSet::from(all), "each packet has a sample");
 }

@@ -45,6 +45,12 @@ impl Closing {
         self.last_words.take()
     }
 
+    /// Whether the session goes on after it.
+    pub(super) fn keeps_session(&self, machine: &Machine) -> bool {
+        let Ending { reason, close, was_open, .. } = &self.ending;
+        *was_open && machine.keeps_session(*reason, close.as_ref())
+    }
+
     pub(super) const fn next_deadline(&self) -> Time {
         if self.drains() { self.drain_until } else { self.deadline }
     }
@@ -83,6 +89,8 @@ impl Machine {
         };
         match &mut self.state {
             State::Closed => {}
+            // The client is away, and comes back with fresh credentials anyway.
+            State::Waiting { .. } if self.side == Side::Server && reason.reconnects() => {}
             State::Connecting { .. } | State::Waiting { .. } => self.stop_trying(),
             State::Greeting { .. } | State::Authenticating { .. } => match self.side {
                 Side::Client => self.stop_trying(),
@@ -94,7 +102,9 @@ impl Machine {
                 self.begin_closing(now, true, Some(last_words), Ending::new(reason, Some(frame)));
             }
             // The peer may have asked to come back; the application does not want to.
-            State::Closing(closing) if closing.ending.reason.reconnects() => {
+            State::Closing(closing)
+                if closing.ending.reason.reconnects() && !reason.reconnects() =>
+            {
                 closing.ending.reason = reason;
             }
             State::Closing(_) => {}

@@ -59,11 +59,13 @@ pub enum Input {
     Resume(Box<Return>),
     /// A link has opened ([`Output::Opened`]), and this stands for this client beside its messages: memberships, profile,
     /// queries. It goes out before the messages that wait (a client's). With a session that goes on it is what has changed
-    /// meanwhile (`true`); else it is all, and what of that kind still waits is forgotten.
+    /// meanwhile (`true`), and goes out behind what of that kind still waits; else it is all, and what of that kind still
+    /// waits is forgotten. Hand it in before the next [`Machine::poll`](super::Machine::poll).
     Restore(Vec<Outgoing>, bool),
-    /// The peer is told of an error. The connection stays.
+    /// The peer is told of an error. The connection stays. Of more than 16 that wait the last ones are dropped.
     Report(ErrorPacket),
-    /// The server holds these features back now (a server's).
+    /// The server holds these features back now, or none (a server's). The client is told when that changes, and on each
+    /// open while there are any.
     Throttle(Vec<String>),
     /// The deadline that [`Output::Wait`] named may have come.
     Tick,
@@ -123,7 +125,7 @@ pub struct Outgoing {
     pub frame: Frame,
     /// The message's delivery class.
     pub class: Class,
-    /// By which its outcome is told: each message of a connection has a higher one than the one before.
+    /// By which its outcome is told: each message of a connection has a higher one than the one before. 0 is none.
     pub ticket: u64,
     /// When it is too old to go out, at first or again.
     pub expires: Time,

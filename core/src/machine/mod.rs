@@ -235,9 +235,9 @@ impl Machine {
             Input::Accept(grant) => self.accept(now, grant),
             Input::Refuse(refusal) => self.refuse_client(now, refusal),
             Input::Resume(back) => self.resume(now, *back),
-            Input::Restore(state, resumed) => self.outbound.restore(state, resumed),
+            Input::Restore(state, resumed) => self.restore(state, resumed),
             Input::Report(error) => self.control.report(error),
-            Input::Throttle(features) => self.throttle(features),
+            Input::Throttle(features) => self.hold_back(features),
             Input::Tick => self.tick(now),
         }
     }
@@ -281,7 +281,7 @@ impl Machine {
 
     /// Where the connection stands now.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         match self.state {
             State::Closed => Status::Closed,
             State::Connecting { .. }

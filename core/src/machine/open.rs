@@ -6,7 +6,9 @@ use super::heartbeat::{Beat, Pulse};
 use super::inbound::Inbound;
 use super::{Exchange, Failure, Machine, Output, PeerLimits, Received, State, Taken};
 use crate::reason::close_code;
-use crate::wire::{Ack, DecodeError, ErrorPacket, PACKET_OVERHEAD, Packet, is_numbered};
+use crate::wire::{
+    Ack, DecodeError, ErrorPacket, MembersKind, PACKET_OVERHEAD, Packet, is_numbered,
+};
 use crate::{ErrorEvent, Event, Frame, Message, Origin, Side, Time};
 
 impl Machine {
@@ -179,8 +181,15 @@ impl Machine {
         }
     }
 
+    /// What this end holds back.
+    pub(super) fn hold_back(&mut self, features: Vec<String>) {
+        if self.side == Side::Server {
+            self.throttle(features);
+        }
+    }
+
     /// Which features are held back has changed.
-    pub(super) fn throttle(&mut self, features: Vec<String>) {
+    fn throttle(&mut self, features: Vec<String>) {
         if features == self.throttled {
             return;
         }
@@ -263,7 +272,10 @@ impl Machine {
 /// Whether an end may be sent this by its peer, as something that stands beside the messages.
 const fn is_state(packet: &Packet, receiver: Side) -> bool {
     match packet {
-        Packet::Leave(_) | Packet::Members(_) => true,
+        Packet::Leave(_) => true,
+        Packet::Members(members) => {
+            matches!(members.kind, MembersKind::Ask) == matches!(receiver, Side::Server)
+        }
         Packet::Join(_) | Packet::Profile(_) | Packet::Query(_) => {
             matches!(receiver, Side::Server)
         }

@@ -61,11 +61,13 @@ struct Retained {
     cost: usize,
     ticket: u64,
     expires: Time,
+    /// It is no message, and nobody is told what became of it.
+    state: bool,
 }
 
 impl Retained {
     const fn lost(numbers: u64) -> Self {
-        Self { packet: Kept::Lost, numbers, cost: 0, ticket: 0, expires: Time::MAX }
+        Self { packet: Kept::Lost, numbers, cost: 0, ticket: 0, expires: Time::MAX, state: false }
     }
 }
 
@@ -113,11 +115,12 @@ pub(super) struct Counts {
 pub(super) struct BadAck;
 
 impl Outbound {
-    /// A link has opened, and with it a session, with the peer's window or without acknowledgements. What is
-    /// queued stays. How many messages of the session before are unconfirmed.
+    /// A link has opened, and with it a session, with the peer's window or without acknowledgements. Messages that are
+    /// queued stay. How many of the session before are unconfirmed.
     pub(super) fn open(&mut self, window: Option<u64>) -> u64 {
         self.begin_link(window);
         let unconfirmed = self.forget_retained();
+        self.forget_state();
         self.acknowledged = 0;
         unconfirmed
     }
@@ -180,20 +183,25 @@ impl Outbound {
 
     /// Puts what stands beside the messages before them: behind what of that kind still waits, or in its place.
     pub(super) fn restore(&mut self, state: Vec<Outgoing>, resumed: bool) {
-        let is_state = |queued: &Queued| matches!(queued, Queued::Message(m) if m.state);
         if !resumed {
-            for queued in std::mem::take(&mut self.queue) {
-                match queued {
-                    Queued::Message(message) if message.state => self.forget_queued(&message),
-                    other => self.queue.push_back(other),
-                }
-            }
+            self.forget_state();
         }
+        let is_state = |queued: &Queued| matches!(queued, Queued::Message(m) if m.state);
         let at = self.queue.iter().rposition(is_state).map_or(0, |last| last + 1);
         for outgoing in state.into_iter().rev() {
             self.queued += cost(&outgoing.frame);
             self.waiting += 1;
             self.queue.insert(at, Queued::Message(outgoing));
+        }
+    }
+
+    /// Drops what stands beside the messages: it does not outlive its session.
+    pub(super) fn forget_state(&mut self) {
+        for queued in std::mem::take(&mut self.queue) {
+            match queued {
+                Queued::Message(message) if message.state => self.forget_queued(&message),
+                other => self.queue.push_back(other),
+            }
         }
     }
 
@@ -349,21 +357,21 @@ impl Outbound {
     }
 
     fn hand_over(&mut self, message: Outgoing, cost: usize) -> Frame {
-        let Outgoing { frame, class, ticket, expires, .. } = message;
+        let Outgoing { frame, class, ticket, expires, state, .. } = message;
         self.counts.sent += 1;
         self.outcomes.handed_over(ticket);
         if self.window.is_some() {
             match class {
-                Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires),
+                Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires, state),
                 Class::Volatile | Class::AtMostOnce => self.unnumbered.costs.push_back(cost),
             }
         }
         frame
     }
 
-    fn retain(&mut self, frame: Frame, cost: usize, ticket: u64, expires: Time) {
+    fn retain(&mut self, frame: Frame, cost: usize, ticket: u64, expires: Time, state: bool) {
         let packet = Kept::Frame(frame);
-        self.retained.push_back(Retained { packet, numbers: 1, cost, ticket, expires });
+        self.retained.push_back(Retained { packet, numbers: 1, cost, ticket, expires, state });
         self.retained_bytes += cost;
         self.sent += 1;
         self.sent_numbers += 1;
@@ -506,7 +514,9 @@ impl Outbound {
             if let Queued::Message(message) = queued {
                 self.forget_queued(&message);
                 self.outcomes.settle(message.ticket, Outcome::Dropped(Dropped::Disconnected));
-                dropped += u64::from(!message.state);
+                if !message.state {
+                    dropped += 1;
+                }
             }
         }
         self.queued = 0;
@@ -520,7 +530,7 @@ impl Outbound {
         for kept in std::mem::take(&mut self.retained) {
             if let Kept::Frame(_) | Kept::Received = kept.packet {
                 self.outcomes.settle(kept.ticket, Outcome::Unconfirmed);
-                unconfirmed += 1;
+                unconfirmed += u64::from(!kept.state);
             }
         }
         unconfirmed

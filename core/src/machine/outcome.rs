@@ -35,7 +35,8 @@ pub enum Dropped {
     Disconnected,
 }
 
-/// What became of the messages since it was last asked.
+/// What became of the messages since it was last asked. Nobody asks for those without a ticket, whose ticket is 0: they
+/// leave the marks where they are.
 #[derive(Debug, Default)]
 pub struct Outcomes {
     /// The last ticket that was handed to a link: none at or below it waits any more.
@@ -49,18 +50,24 @@ pub struct Outcomes {
 
 impl Outcomes {
     pub(super) const fn handed_over(&mut self, ticket: u64) {
-        self.handed_over = ticket;
-        self.changed = true;
+        if ticket > 0 {
+            self.handed_over = ticket;
+            self.changed = true;
+        }
     }
 
     pub(super) const fn acknowledged(&mut self, ticket: u64) {
-        self.acknowledged = ticket;
-        self.changed = true;
+        if ticket > 0 {
+            self.acknowledged = ticket;
+            self.changed = true;
+        }
     }
 
     pub(super) fn settle(&mut self, ticket: u64, outcome: Outcome) {
-        self.settled.push((ticket, outcome));
-        self.changed = true;
+        if ticket > 0 {
+            self.settled.push((ticket, outcome));
+            self.changed = true;
+        }
     }
 
     /// What is new; the marks stay.

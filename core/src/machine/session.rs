@@ -91,8 +91,17 @@ impl Machine {
 
     /// Whether a client may come back to this session of a server's.
     #[must_use]
-    pub const fn can_resume(&self) -> bool {
-        self.session.is_some() && matches!(self.state, State::Open | State::Waiting { .. })
+    pub fn can_resume(&self) -> bool {
+        self.session.is_some()
+            && match &self.state {
+                State::Open | State::Waiting { .. } => true,
+                // A client that was told to come back may be faster than the end of its old link.
+                State::Closing(closing) => closing.keeps_session(self),
+                State::Closed
+                | State::Connecting { .. }
+                | State::Greeting { .. }
+                | State::Authenticating { .. } => false,
+            }
     }
 
     pub(super) fn send(&mut self, now: Time, mut outgoing: Outgoing) {
@@ -110,8 +119,7 @@ impl Machine {
                 self.outbound.push(outgoing, true);
                 self.control.lagged += self.outbound.counts.volatile_dropped - dropped;
             }
-            // It may have been accepted before the loss was known.
-            // Without a session all of it is told anew.
+            // It may have been accepted before the loss was known. Without a session all of it is told anew.
             _ if outgoing.state => {
                 if self.session.is_some() {
                     self.outbound.push(outgoing, false);
@@ -140,6 +148,15 @@ impl Machine {
                     message,
                 )));
             }
+        }
+    }
+
+    /// What stands beside the messages goes before them.
+    pub(super) fn restore(&mut self, state: Vec<Outgoing>, resumed: bool) {
+        let open = matches!(self.state, State::Open | State::Closing(_));
+        // Its link may be lost already. Without a session all of it is told anew.
+        if open || self.session.is_some() {
+            self.outbound.restore(state, resumed);
         }
     }
 
@@ -252,6 +269,7 @@ impl Machine {
         }
         self.session = None;
         let unconfirmed = self.outbound.forget_session();
+        self.outbound.forget_state();
         let unsent = if may_come_back && self.buffers() {
             self.outbound.detach(now, age).0
         } else {

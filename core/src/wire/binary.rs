@@ -2,6 +2,7 @@
 
 use super::fields::{Put, Reader};
 use super::members::Object;
+use super::state::Rows;
 use super::{
     Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Publish, Ready,
     Recovery, Request, Response, Resume, SessionGrant, VERSION, limits, state,
@@ -34,18 +35,26 @@ mod kind {
     pub(super) const RESPONSE: u8 = 25;
     pub(super) const ERROR: u8 = 26;
     pub(super) const CLOSE: u8 = 27;
+    pub(super) const JOIN: u8 = 28;
+    pub(super) const LEAVE: u8 = 29;
+    pub(super) const MEMBERS: u8 = 30;
+    pub(super) const PROFILE: u8 = 31;
+    pub(super) const PROPERTIES: u8 = 32;
+    pub(super) const THROTTLE: u8 = 33;
+    pub(super) const QUERY: u8 = 34;
+    pub(super) const RESULT: u8 = 35;
     pub(super) const PUBLISH: u8 = 36;
 
     /// Those whose members are one JSON object.
     pub(super) const STATE: [(u8, &str); 8] = [
-        (28, "join"),
-        (29, "leave"),
-        (30, "members"),
-        (31, "profile"),
-        (32, "properties"),
-        (33, "throttle"),
-        (34, "query"),
-        (35, "result"),
+        (JOIN, "join"),
+        (LEAVE, "leave"),
+        (MEMBERS, "members"),
+        (PROFILE, "profile"),
+        (PROPERTIES, "properties"),
+        (THROTTLE, "throttle"),
+        (QUERY, "query"),
+        (RESULT, "result"),
     ];
 }
 
@@ -88,8 +97,8 @@ impl Codec for Binary {
 
     fn encode(&self, packet: Packet) -> Result<Frame, EncodeError> {
         limits::check(&packet)?;
-        if let Some((kind, _)) = kind::STATE.iter().find(|(_, name)| *name == packet.name()) {
-            return encode_state(*kind, &packet);
+        if let Some(kind) = state_kind(&packet) {
+            return encode_state(kind, &packet);
         }
         let mut len = 0;
         put_packet(&mut len, &packet);
@@ -201,41 +210,57 @@ fn put_packet(out: &mut impl Put, packet: &Packet) {
     }
 }
 
+/// The type of a packet whose members are one JSON object; `None` of any other.
+const fn state_kind(packet: &Packet) -> Option<u8> {
+    Some(match packet {
+        Packet::Join(_) => kind::JOIN,
+        Packet::Leave(_) => kind::LEAVE,
+        Packet::Members(_) => kind::MEMBERS,
+        Packet::Profile(_) => kind::PROFILE,
+        Packet::Properties(_) => kind::PROPERTIES,
+        Packet::Throttle(_) => kind::THROTTLE,
+        Packet::Query(_) => kind::QUERY,
+        Packet::Answer(_) => kind::RESULT,
+        _ => return None,
+    })
+}
+
 /// Members as JSON, and behind them what an answer has of rows.
 fn encode_state(kind: u8, packet: &Packet) -> Result<Frame, EncodeError> {
-    let mut head = Object::plain(128);
+    let mut head = Object::plain(state::room(packet));
     state::write(&mut head, packet)?;
     let head = head.finish();
-    let rows = match packet {
-        Packet::Answer(answer) => answer.rows(),
-        _ => None,
+    let rows: &[u8] = match packet {
+        Packet::Answer(answer) => answer.rows().map_or(&[], |rows| rows),
+        _ => &[],
     };
-    let rows: &[u8] = rows.map_or(&[], |rows| rows);
-    let mut frame = Vec::with_capacity(1 + 10 + head.len() + rows.len());
-    frame.byte(kind);
-    frame.bytes(&head);
-    frame.put(rows);
+    let mut len = 0;
+    put_state(&mut len, kind, &head, rows);
+    let mut frame = Vec::with_capacity(len);
+    put_state(&mut frame, kind, &head, rows);
     Ok(Frame::binary(frame))
+}
+
+fn put_state(out: &mut impl Put, kind: u8, head: &[u8], rows: &[u8]) {
+    out.byte(kind);
+    out.bytes(head);
+    out.put(rows);
 }
 
 fn decode_state(kind: u8, mut reader: Reader) -> Result<Packet, DecodeError> {
     let unknown = || DecodeError::UnknownType(kind.to_string());
     let (_, name) = kind::STATE.iter().find(|(own, _)| *own == kind).ok_or_else(unknown)?;
-    let head = reader.json("members")?;
+    let head = reader.bytes("members")?;
     let text = std::str::from_utf8(&head)
         .map_err(|_| DecodeError::Invalid { field: "members", expected: "UTF-8" })?;
-    if !text.trim_start().starts_with('{') {
+    // Else an array would do for an object.
+    if !text.trim_ascii_start().starts_with('{') {
         return Err(DecodeError::Invalid { field: "members", expected: "an object" });
     }
-    let rows = reader.rest();
-    let rows = (!rows.is_empty()).then_some(rows);
-    if rows.is_some() && *name != "result" {
-        return Err(DecodeError::Invalid {
-            field: "frame",
-            expected: "at its end where its packet ends",
-        });
+    if *name != "result" {
+        reader.end()?;
     }
-    state::read(name, &head, text, rows)?.ok_or_else(unknown)
+    state::read(name, &head, text, Rows::Behind(reader.rest()))?.ok_or_else(unknown)
 }
 
 fn put_number(out: &mut impl Put, kind: u8, number: u64) {

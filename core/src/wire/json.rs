@@ -15,9 +15,10 @@ use super::members::{
     Object, PairsBody, PingBody, PublishBody, ReadyBody, RecoveryBody, ResponseBody, Text,
     VersionBody, base64_len, quoted_len,
 };
+use super::state::{self, Rows};
 use super::{
     Ack, Close, Codec, DecodeError, EncodeError, ErrorPacket, Hello, Packet, Pairs, Publish, Ready,
-    Recovery, Request, Response, Resume, Secret, SessionGrant, limits, state,
+    Recovery, Request, Response, Resume, Secret, SessionGrant, limits,
 };
 use crate::{Class, Data, Frame, Message};
 
@@ -123,14 +124,15 @@ impl Codec for Json {
                 echo: parse::<PublishBody>(text)?.echo,
                 message: read_message(&frame, parse(text)?)?,
             }))),
-            other => state::read(other, &frame, text, None)?
+            other => state::read(other, &frame, text, Rows::Within)?
                 .ok_or_else(|| DecodeError::UnknownType(other.chars().take(MAX_SHOWN).collect())),
         }
     }
 }
 
 fn write_state(packet: &Packet) -> Result<Vec<u8>, EncodeError> {
-    let mut object = Object::packet(packet.name(), 128 + state::rows_len(packet));
+    let room = state::room(packet) + state::rows_room(packet);
+    let mut object = Object::packet(packet.name(), room);
     state::write(&mut object, packet)?;
     state::write_rows(&mut object, packet)?;
     Ok(object.finish())

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::{DecodeError, EncodeError, ErrorPacket, Hello, Packet, Ready, VERSION, state};
 use crate::{CloseFrame, ConnectionId, Message};
 
-/// Pairs in a hello's query or a ready's properties: more than any page's URL carries, and few enough to search by
-/// walking.
+/// Pairs in a hello's query or in properties, and features that are held back: more than any page's URL carries, and few
+/// enough to search by walking.
 pub(super) const MAX_PAIRS: usize = 64;
 
 /// Bytes in the name of a channel or an event: such names are keys of maps at the receiver, so a peer must not choose
@@ -20,10 +20,10 @@ const MAX_NAME: usize = 256;
 const MAX_PROFILE: usize = 4096;
 
 /// Members in one packet: more come in several.
-pub(crate) const MAX_MEMBERS: usize = 1000;
+pub(super) const MAX_MEMBERS: usize = 1000;
 
 /// Queries in one packet: more than a page has.
-const MAX_QUERIES: usize = 256;
+pub(super) const MAX_QUERIES: usize = 256;
 
 /// Bytes of a query: more than a person writes.
 const MAX_QUERY: usize = 16 * 1024;
@@ -32,57 +32,71 @@ const MAX_QUERY: usize = 16 * 1024;
 /// 285,000 years, so durations are capped to it in both codecs.
 pub(super) const MAX_NUMBER: u64 = (1 << 53) - 1;
 
-/// A field that is over its limit.
-pub(super) struct Over {
-    field: &'static str,
-    size: usize,
-    limit: usize,
+/// What is wrong with a field, in either direction.
+pub(super) enum Wrong {
+    TooLarge { field: &'static str, size: usize, limit: usize },
+    Invalid { field: &'static str, expected: &'static str },
 }
 
-impl From<Over> for EncodeError {
-    fn from(Over { field, size, limit }: Over) -> Self {
-        Self::TooLarge { field, size, limit }
+impl From<Wrong> for EncodeError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::TooLarge { field, size, limit } => Self::TooLarge { field, size, limit },
+            Wrong::Invalid { field, expected } => Self::Invalid { field, expected },
+        }
     }
 }
 
-impl From<Over> for DecodeError {
-    fn from(Over { field, size, limit }: Over) -> Self {
-        Self::TooLarge { field, size, limit }
+impl From<Wrong> for DecodeError {
+    fn from(wrong: Wrong) -> Self {
+        match wrong {
+            Wrong::TooLarge { field, size, limit } => Self::TooLarge { field, size, limit },
+            Wrong::Invalid { field, expected } => Self::Invalid { field, expected },
+        }
     }
 }
 
 /// How many pairs a query or properties have.
-pub(super) fn pairs(field: &'static str, count: usize) -> Result<(), Over> {
+pub(super) fn pairs(field: &'static str, count: usize) -> Result<(), Wrong> {
     within(field, count, MAX_PAIRS)
 }
 
 /// How long the name of a channel or an event is.
-pub(super) fn name(field: &'static str, len: usize) -> Result<(), Over> {
+pub(super) fn name(field: &'static str, len: usize) -> Result<(), Wrong> {
     within(field, len, MAX_NAME)
 }
 
+/// How long a name is that cannot be empty: of a channel to join, a member, a feature.
+pub(super) fn full_name(field: &'static str, text: &str) -> Result<(), Wrong> {
+    name(field, text.len())?;
+    if text.is_empty() {
+        return Err(Wrong::Invalid { field, expected: "a name: it is empty" });
+    }
+    Ok(())
+}
+
 /// How long a profile is.
-pub(super) fn profile(field: &'static str, len: usize) -> Result<(), Over> {
+pub(super) fn profile(field: &'static str, len: usize) -> Result<(), Wrong> {
     within(field, len, MAX_PROFILE)
 }
 
 /// How many members a packet has.
-pub(super) fn members(count: usize) -> Result<(), Over> {
+pub(super) fn members(count: usize) -> Result<(), Wrong> {
     within("members.members", count, MAX_MEMBERS)
 }
 
 /// How many queries a packet has.
-pub(super) fn queries(field: &'static str, count: usize) -> Result<(), Over> {
+pub(super) fn queries(field: &'static str, count: usize) -> Result<(), Wrong> {
     within(field, count, MAX_QUERIES)
 }
 
 /// How long a query is.
-pub(super) fn query(field: &'static str, len: usize) -> Result<(), Over> {
+pub(super) fn query(field: &'static str, len: usize) -> Result<(), Wrong> {
     within(field, len, MAX_QUERY)
 }
 
 /// How long the reason of a close is.
-pub(super) fn reason(len: usize) -> Result<(), Over> {
+pub(super) fn reason(len: usize) -> Result<(), Wrong> {
     within("close.reason", len, CloseFrame::MAX_REASON)
 }
 
@@ -132,7 +146,7 @@ pub(super) fn check(packet: &Packet) -> Result<(), EncodeError> {
         | Packet::Properties(_)
         | Packet::Throttle(_)
         | Packet::Query(_)
-        | Packet::Answer(_) => state::check(packet),
+        | Packet::Answer(_) => Ok(state::check(packet)?),
         Packet::Ack(_)
         | Packet::Skip(_)
         | Packet::Gap(_)
@@ -199,6 +213,6 @@ pub(super) fn from_millis(millis: u64) -> Duration {
     Duration::from_millis(millis.min(MAX_NUMBER))
 }
 
-fn within(field: &'static str, size: usize, limit: usize) -> Result<(), Over> {
-    if size <= limit { Ok(()) } else { Err(Over { field, size, limit }) }
+fn within(field: &'static str, size: usize, limit: usize) -> Result<(), Wrong> {
+    if size <= limit { Ok(()) } else { Err(Wrong::TooLarge { field, size, limit }) }
 }

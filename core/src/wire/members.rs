@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::{EncodeError, Pairs, limits};
@@ -58,10 +58,16 @@ impl Object {
         self.value(&value);
     }
 
-    /// A value that serde writes: strings, numbers and what is made of them.
-    pub(super) fn any<T: serde::Serialize + ?Sized>(&mut self, name: &str, value: &T) {
+    /// A boolean that is false where it is absent.
+    pub(super) fn flag(&mut self, name: &str, value: bool) {
+        if value {
+            self.boolean(name, value);
+        }
+    }
+
+    pub(super) fn strings(&mut self, name: &str, values: &[String]) {
         self.name(name);
-        self.value(value);
+        self.value(values);
     }
 
     /// Begins a list of objects within this one.
@@ -386,31 +392,75 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
-/// An object or `null`: serde's own structs would take arrays too.
+/// An object or `null`.
 pub(super) fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
-    struct Read<T>(PhantomData<T>);
+    Ok(Option::<Entry<T>>::deserialize(deserializer)?.map(|Entry(object)| object))
+}
 
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
-        type Value = Option<T>;
+/// An object: serde's own structs would take arrays too.
+pub(super) struct Entry<T>(pub(super) T);
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Entry<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Read<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Read<T> {
+            type Value = Entry<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Entry)
+            }
         }
 
-        fn visit_none<E: Error>(self) -> Result<Option<T>, E> {
-            Ok(None)
-        }
-
-        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
-            deserializer.deserialize_map(self)
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Option<T>, A::Error> {
-            T::deserialize(MapAccessDeserializer::new(map)).map(Some)
-        }
+        deserializer.deserialize_map(Read(PhantomData))
     }
+}
 
-    deserializer.deserialize_option(Read(PhantomData))
+/// A list in which `MOST` may stand. A peer that sends more makes nothing grow: the rest is counted only.
+pub(super) struct List<T, const MOST: usize> {
+    /// The first of them, one more than allowed at most.
+    pub(super) items: Vec<T>,
+    /// How many there are.
+    pub(super) count: usize,
+}
+
+impl<T, const MOST: usize> Default for List<T, MOST> {
+    fn default() -> Self {
+        Self { items: Vec::new(), count: 0 }
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for List<T, MOST> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect<T, const MOST: usize>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>, const MOST: usize> Visitor<'de> for Collect<T, MOST> {
+            type Value = List<T, MOST>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut list = List::default();
+                while list.count <= MOST {
+                    let Some(item) = seq.next_element()? else { return Ok(list) };
+                    list.items.push(item);
+                    list.count += 1;
+                }
+                while seq.next_element::<IgnoredAny>()?.is_some() {
+                    list.count += 1;
+                }
+                Ok(list)
+            }
+        }
+
+        deserializer.deserialize_seq(Collect(PhantomData))
+    }
 }

@@ -8,6 +8,7 @@
 mod acknowledging;
 mod backoff;
 mod batches;
+mod beside_messages;
 mod closing;
 mod connecting;
 mod counting;

@@ -7,7 +7,10 @@ use std::time::Duration;
 use moorline_core::machine::{
     Failure, Grant, Input, Loss, Outgoing, Output, Received, Taken, Transmit,
 };
-use moorline_core::wire::{self, Ack, Binary, Close, Codec, Hello, Packet, Raw, Ready, VERSION};
+use moorline_core::wire::{
+    self, Ack, Answer, AnswerBody, Asked, Binary, Close, Codec, Hello, Join, Leave, Members,
+    MembersKind, Packet, Profile, Publish, Raw, Ready, VERSION,
+};
 use moorline_core::{
     Buffer, Capabilities, Class, CloseFrame, Config, ConnectionId, Disconnect, Event, Frame,
     Machine, Message, Recovery, Time,
@@ -147,6 +150,13 @@ impl End {
         let message = Message::from(text).class(class);
         let frame = self.codec.encode(Packet::Message(message)).unwrap();
         Input::Send(Outgoing::new(frame, class))
+    }
+
+    /// Something that stands beside the messages.
+    pub(crate) fn state(&self, packet: Packet) -> Outgoing {
+        let mut outgoing = Outgoing::new(self.codec.encode(packet).unwrap(), Class::AtLeastOnce);
+        outgoing.state = true;
+        outgoing
     }
 
     /// The application takes all that came.
@@ -370,6 +380,41 @@ pub(crate) fn ready_with_window(window: usize) -> Packet {
 
 pub(crate) fn message(class: Class, text: &str) -> Packet {
     Packet::Message(Message::from(text).class(class))
+}
+
+/// How many kinds of packets there are that are no messages and are said beside them.
+pub(crate) const BESIDE: usize = 14;
+
+/// One of each: the first five are for a server, the sixth for both, those behind it for a client.
+pub(crate) fn beside_messages(which: usize) -> Packet {
+    let channel = || "chat".into();
+    let members = |kind| {
+        let (id, more, members) = (None, false, Vec::new());
+        Packet::Members(Box::new(Members { channel: channel(), id, kind, more, members }))
+    };
+    match which {
+        0 => Packet::Join(Join { channel: channel(), echo: true, presence: true }),
+        1 => Packet::Profile(Profile { data: None, echo: None }),
+        2 => Packet::Query(Box::default()),
+        3 => members(MembersKind::Ask),
+        4 => {
+            let message = Message::from("x").on("chat");
+            Packet::Publish(Box::new(Publish { message, echo: None }))
+        }
+        5 => Packet::Leave(Box::new(Leave { channel: channel(), echo: None, error: None })),
+        6 => members(MembersKind::All),
+        7 => members(MembersKind::Joined),
+        8 => members(MembersKind::Left),
+        9 => members(MembersKind::Updated),
+        10 => members(MembersKind::Hidden),
+        11 => Packet::Properties(Vec::new()),
+        12 => {
+            let asked = Some(Asked { query: String::new(), compress: false });
+            let body = AnswerBody::Named;
+            Packet::Answer(Box::new(Answer { id: Some(1), asked, body }))
+        }
+        _ => Packet::Throttle(vec!["presence".to_owned()]),
+    }
 }
 
 pub(crate) const fn ack(numbered: u64, unnumbered: u64) -> Packet {

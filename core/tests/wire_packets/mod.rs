@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_core::wire::{
-    Ack, Close, ErrorPacket, Hello, Packet, Ready, Recovery, Request, Response, Resume, Secret,
-    SessionGrant,
+    Ack, Answer, AnswerBody, Ask, Asked, Close, ErrorPacket, Hello, Join, Leave, Members,
+    MembersKind, Packet, Profile, Publish, Query, Ready, Recovery, Request, Response, Resume,
+    Secret, SessionGrant,
 };
-use moorline_core::{Class, ConnectionId, Data, Message};
+use moorline_core::{Class, ConnectionId, Data, Member, Message};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -44,7 +45,94 @@ pub(crate) fn packets(max: u64) -> impl Strategy<Value = Packet> {
                 spread
             })
             .prop_map(Packet::Close),
+        (messages(), option::of(any::<bool>()))
+            .prop_map(|(message, echo)| { Packet::Publish(Box::new(Publish { message, echo })) }),
+        state(),
     ]
+}
+
+/// Any packet of what stands beside the messages. Its numbers are those of JSON in both codecs.
+pub(crate) fn state() -> impl Strategy<Value = Packet> {
+    let echo = || option::of(any::<bool>());
+    prop_oneof![
+        (name(), any::<bool>(), any::<bool>()).prop_map(|(channel, echo, presence)| {
+            Packet::Join(Join { channel: channel.into(), echo, presence })
+        }),
+        (name(), echo(), option::of(errors())).prop_map(|(channel, echo, error)| {
+            Packet::Leave(Box::new(Leave { channel: channel.into(), echo, error }))
+        }),
+        members().prop_map(|members| Packet::Members(Box::new(members))),
+        (option::of(json()), echo())
+            .prop_map(|(data, echo)| Packet::Profile(Profile { data, echo })),
+        pairs().prop_map(Packet::Properties),
+        vec(name(), 0..6).prop_map(Packet::Throttle),
+        (vec(asks(), 0..4), vec(asked(), 0..4))
+            .prop_map(|(ask, end)| Packet::Query(Box::new(Query { ask, end }))),
+        answers().prop_map(|answer| Packet::Answer(Box::new(answer))),
+    ]
+}
+
+fn members() -> impl Strategy<Value = Members> {
+    let kind = prop_oneof![
+        Just(MembersKind::Ask),
+        Just(MembersKind::All),
+        Just(MembersKind::Joined),
+        Just(MembersKind::Left),
+        Just(MembersKind::Updated),
+        Just(MembersKind::Hidden),
+    ];
+    let member = (name(), option::of(json())).prop_map(|(id, data)| Member::new(id, data));
+    (name(), option::of(0..=MAX_NUMBER), kind, any::<bool>(), vec(member, 0..4)).prop_map(
+        |(channel, id, kind, more, members)| Members {
+            channel: channel.into(),
+            id,
+            kind,
+            more,
+            members,
+        },
+    )
+}
+
+fn asked() -> impl Strategy<Value = Asked> {
+    (text(60), any::<bool>()).prop_map(|(query, compress)| Asked { query, compress })
+}
+
+fn asks() -> impl Strategy<Value = Ask> {
+    (asked(), any::<bool>(), any::<bool>()).prop_map(|(asked, retrieve, subscribe)| Ask {
+        asked,
+        retrieve,
+        subscribe,
+    })
+}
+
+fn answers() -> impl Strategy<Value = Answer> {
+    let rows = prop_oneof![
+        json().prop_map(|rows| (rows, false)),
+        vec(any::<u8>(), 1..60).prop_map(|rows| (rows.into(), true)),
+    ];
+    let rows =
+        (any::<bool>(), 0..=MAX_NUMBER, rows).prop_map(|(retrieve, count, (rows, packed))| {
+            AnswerBody::Rows { retrieve, count, rows, packed }
+        });
+    let body = prop_oneof![rows, errors().prop_map(AnswerBody::Failed)];
+    let named = (0..=MAX_NUMBER, asked()).prop_map(|(id, asked)| Answer {
+        id: Some(id),
+        asked: Some(asked),
+        body: AnswerBody::Named,
+    });
+    let told = (option::of(0..=MAX_NUMBER), asked(), any::<bool>(), body).prop_map(
+        |(id, asked, tells, body)| Answer {
+            asked: (tells || id.is_none()).then_some(asked),
+            id,
+            body,
+        },
+    );
+    prop_oneof![1 => named, 3 => told]
+}
+
+/// A name that is not empty.
+fn name() -> impl Strategy<Value = String> {
+    (any::<char>(), text(30)).prop_map(|(first, rest)| format!("{first}{rest}"))
 }
 
 fn errors() -> impl Strategy<Value = ErrorPacket> {

@@ -8,7 +8,7 @@ use moorline_core::{Class, Message, Side};
 use crate::bytes_in::{Choices, bit};
 use crate::search::driver::{Driver, Law};
 use crate::search::step::{Loss, Setup, Step, What};
-use crate::support::{hello_with_window, ready_with_window};
+use crate::support::{BESIDE, beside_messages, hello_with_window, ready_with_window};
 
 /// The longest sequence: enough to open, fill a window, lose the link and come back, a few times.
 const STEPS: usize = 200;
@@ -68,8 +68,12 @@ fn what(kind: u8, choices: &mut Choices<'_>) -> What {
             What::Bytes { text: kind == 16, bytes: choices.bytes(count).to_vec() }
         }
         18 => What::Activity,
-        19 => What::Suspended(true),
-        20 => What::Suspended(false),
+        19 => What::Suspended(choices.below(2) == 0),
+        20 => match choices.below(4) {
+            0 | 1 => What::State(choices.below(256)),
+            2 => What::Throttle(choices.below(3)),
+            _ => What::Report,
+        },
         21 => What::Written,
         22 => What::Accept { properties: choices.below(100) },
         23 => What::Refuse { retry_after: delay(choices) },
@@ -93,7 +97,7 @@ fn packet(kind: u8, choices: &mut Choices<'_>) -> Packet {
         }),
         29 => Packet::Ping(choices.below(3) as u64),
         30 => Packet::Pong(choices.below(3) as u64),
-        _ => match choices.below(4) {
+        _ => match choices.below(5) {
             0 => Packet::Error(ErrorPacket {
                 code: "busy".to_owned(),
                 message: String::new(),
@@ -106,6 +110,7 @@ fn packet(kind: u8, choices: &mut Choices<'_>) -> Packet {
                 spread: delay(choices),
             }),
             2 => hello_with_window(choices.below(3)),
+            3 => beside_messages(choices.below(BESIDE)),
             _ => ready_with_window(choices.below(3)),
         },
     }

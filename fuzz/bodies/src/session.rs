@@ -14,7 +14,7 @@ use moorline_core::{
 };
 
 use crate::bytes_in::{Choices, bit};
-use crate::support::codecs;
+use crate::support::{BESIDE, beside_messages, codecs};
 
 const STEPS: usize = 300;
 
@@ -130,6 +130,7 @@ impl World {
                 }
                 Output::Opened(resumed) => {
                     self.known = true;
+                    self.restore(resumed);
                     for counted in [&mut self.received, &mut self.taken] {
                         let numbered = if resumed { *counted } else { Taken::default() };
                         (counted.unnumbered, counted.unnumbered_cost) = (0, 0);
@@ -148,6 +149,24 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// The machine is told what stands for this client. No application has any number of changes at once.
+    fn restore(&mut self, resumed: bool) {
+        if self.side == Side::Client {
+            let fits = self.machine.counts().queued <= QUEUE;
+            let state = if fits { vec![self.state()] } else { Vec::new() };
+            self.tell(Input::Restore(state, resumed));
+        }
+    }
+
+    /// Something that stands beside the messages.
+    fn state(&self) -> Outgoing {
+        let packet = beside_messages(0);
+        let frame = self.codec.encode(packet).expect("it is within the limits");
+        let mut outgoing = Outgoing::new(frame, Class::AtLeastOnce);
+        outgoing.state = true;
+        outgoing
     }
 
     fn lose(&mut self) {
@@ -170,7 +189,18 @@ impl World {
             4..=9 if !self.known => {}
             4..=6 => self.send(what >> 5, choices),
             7 => self.tell(Input::Lost(1 + u64::from(what >> 5))),
-            8 => self.tell(Input::Lagged(1)),
+            8 => match what >> 5 {
+                0..=2 => self.tell(Input::Lagged(1)),
+                3 => self.tell(Input::Report(ErrorPacket::new("busy", ""))),
+                4 if self.machine.counts().queued <= QUEUE => {
+                    let state = self.state();
+                    self.tell(Input::Send(state));
+                }
+                features => {
+                    let features = (5..features).map(|feature| feature.to_string());
+                    self.tell(Input::Throttle(features.collect()));
+                }
+            },
             9 => {
                 let back = u64::from(what >> 5);
                 self.tell(Input::Cancel(self.tickets.saturating_sub(back)));
@@ -325,7 +355,8 @@ fn packet(what: u8, choices: &mut Choices<'_>) -> Packet {
         [Class::AtLeastOnce, Class::AtMostOnce, Class::Volatile][usize::from(what >> 5) % 3];
     let message = |size: usize| Message::from("x".repeat(size)).class(class);
     match what & 0x1f {
-        18..=20 => Packet::Message(message(usize::from(what >> 5) * 40)),
+        18 | 19 => Packet::Message(message(usize::from(what >> 5) * 40)),
+        20 => beside_messages(choices.below(BESIDE)),
         21 => Packet::Request(Request { id: count, message: message(10) }),
         22 => Packet::Response(Box::new(Response { id: count, result: Ok(message(10)) })),
         23 => {

@@ -26,10 +26,10 @@ pub(super) const FAULTS: &[Fault] = &[
     Fault {
         name: "the two ends disagree about which messages are numbered",
         file: "src/machine/outbound.rs",
-        old: "Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires),
+        old: "Class::AtLeastOnce => self.retain(frame.clone(), cost, ticket, expires, state),
                 Class::Volatile | Class::AtMostOnce =>",
         new: "Class::AtLeastOnce | Class::AtMostOnce => {
-                    self.retain(frame.clone(), cost, ticket, expires);
+                    self.retain(frame.clone(), cost, ticket, expires, state);
                 }
                 Class::Volatile =>",
     },
@@ -37,10 +37,12 @@ pub(super) const FAULTS: &[Fault] = &[
         name: "what was never sent is miscounted",
         file: "src/machine/outbound.rs",
         old: "dropped += 1;
+                }
             }
         }
         self.queued = 0;",
         new: "dropped += cost(&message.frame) as u64;
+                }
             }
         }
         self.queued = 0;",
@@ -116,6 +118,73 @@ pub(super) const FAULTS: &[Fault] = &[
         file: "src/machine/open.rs",
         old: "(State::Closing(closing), _) if closing.listens =>",
         new: "(State::Closing(_), _) if self.codec.is_some() =>",
+    },
+    Fault {
+        name: "what is held back is not told again on the next link",
+        file: "src/machine/open.rs",
+        old: "Side::Server => self.control.throttle = !self.throttled.is_empty(),",
+        new: "Side::Server => {}",
+    },
+    Fault {
+        name: "any number of errors waits to be reported",
+        file: "src/machine/transmit.rs",
+        old: "if self.errors.len() < MAX_ERRORS {",
+        new: "if self.errors.len() < 1000 {",
+    },
+    Fault {
+        name: "what stands beside the messages is restored behind them",
+        file: "src/machine/outbound.rs",
+        old: "map_or(0, |last| last + 1)",
+        new: "map_or(self.queue.len(), |last| last + 1)",
+    },
+    Fault {
+        name: "what stands beside the messages outlives its session",
+        file: "src/machine/outbound.rs",
+        old: "let unconfirmed = self.forget_retained();
+        self.forget_state();",
+        new: "let unconfirmed = self.forget_retained();",
+    },
+    Fault {
+        name: "what stands beside the messages waits no longer than they do",
+        file: "src/machine/outbound.rs",
+        old: "if !message.state {
+                    message.waits_until = message.waits_until.min(limit);
+                }",
+        new: "message.waits_until = message.waits_until.min(limit);",
+    },
+    Fault {
+        name: "a full buffer drops what stands beside the messages",
+        file: "src/machine/outbound.rs",
+        old: "let message = |queued: &Queued| matches!(queued, Queued::Message(m) if !m.state);",
+        new: "let message = |queued: &Queued| matches!(queued, Queued::Message(_));",
+    },
+    Fault {
+        name: "a receipt is moved by what has none",
+        file: "src/machine/outcome.rs",
+        old: "if ticket > 0 {
+            self.acknowledged = ticket;
+            self.changed = true;
+        }",
+        new: "self.acknowledged = ticket;
+        self.changed = true;",
+    },
+    Fault {
+        name: "a server takes what only a server says",
+        file: "src/machine/open.rs",
+        old: "matches!(members.kind, MembersKind::Ask) == matches!(receiver, Side::Server)",
+        new: "matches!(members.kind, MembersKind::Ask) || matches!(receiver, Side::Server)",
+    },
+    Fault {
+        name: "a client loses its session with its credentials",
+        file: "src/machine/closing.rs",
+        old: "Side::Server if close.code == close_code::EXPIRED => Reason::TransportClose,",
+        new: "Side::Server if close.code == close_code::EXPIRED => Reason::ServerDisconnect,",
+    },
+    Fault {
+        name: "expired credentials save the session of a peer that broke the protocol",
+        file: "src/machine/closing.rs",
+        old: "if closing.ending.reason.reconnects() && !reason.reconnects() =>",
+        new: "if closing.ending.reason.reconnects() =>",
     },
     Fault {
         name: "a pong follows the close",

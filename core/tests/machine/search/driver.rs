@@ -5,7 +5,7 @@ mod checks;
 use std::sync::Arc;
 
 use moorline_core::machine::{Failure, Grant, Input, Outgoing, Refusal, Taken};
-use moorline_core::wire::{Close, Codec, Packet};
+use moorline_core::wire::{Close, Codec, ErrorPacket, Packet, Profile};
 use moorline_core::{
     AppState, Capabilities, Class, CloseFrame, Config, Frame, Machine, Message, Side, Status, Time,
 };
@@ -71,6 +71,11 @@ pub(crate) struct Driver {
     pings_waiting: bool,
     sends_refused: usize,
     sends: Sends,
+    /// What this server holds back, and what its client was told of it; what this client was told.
+    held_back: Vec<String>,
+    told: Vec<String>,
+    /// Errors that this end was to report.
+    reports: usize,
     received: Taken,
     taken: Taken,
     pub(crate) trace: Option<Vec<String>>,
@@ -117,6 +122,9 @@ impl Driver {
             pings_waiting: false,
             sends_refused: 0,
             sends: Sends::default(),
+            held_back: Vec::new(),
+            told: Vec::new(),
+            reports: 0,
             received: Taken::default(),
             taken: Taken::default(),
             trace: None,
@@ -192,6 +200,19 @@ impl Driver {
                     return None;
                 }
                 Input::Send(self.outgoing(*class, *size))
+            }
+            What::State(size) => {
+                if !self.codec.has_session() || (!lawless && !self.open) {
+                    return None;
+                }
+                Input::Send(self.state(*size))
+            }
+            What::Throttle(features) => {
+                Input::Throttle((0..*features).map(|n| n.to_string()).collect())
+            }
+            What::Report => {
+                let report = ErrorPacket::new("reported", "");
+                Input::Report(report)
             }
             What::Take { all } => {
                 self.poll();
@@ -296,7 +317,7 @@ impl Driver {
             },
             (Status::Connecting, Side::Server) if self.asked => What::Accept { properties: 0 },
             (Status::Connecting, Side::Server) => What::Packet(hello_with_window(PEER_WINDOW)),
-            (Status::Open, _) => What::Ack { all: true },
+            (Status::Open | Status::Throttled, _) => What::Ack { all: true },
             _ => return None,
         })
     }
@@ -306,6 +327,30 @@ impl Driver {
         let text = format!("{} {}", self.sends.next, "x".repeat(size));
         let packet = Packet::Message(Message::from(text).class(class));
         Outgoing::new(self.codec.encode(packet.clone()).unwrap(), class)
+    }
+
+    /// Something that stands beside the messages.
+    fn state(&mut self, size: usize) -> Outgoing {
+        self.sends.next += 1;
+        let data = format!("\"{} {}\"", self.sends.next, "x".repeat(size));
+        let packet = Packet::Profile(Profile { data: Some(data.into()), echo: None });
+        let mut outgoing = Outgoing::new(self.codec.encode(packet).unwrap(), Class::AtLeastOnce);
+        outgoing.state = true;
+        outgoing
+    }
+
+    /// The link has opened: the machine is told what stands for this client.
+    fn restore(&mut self) {
+        self.told.clear();
+        if self.side == Side::Server || !self.codec.has_session() {
+            return;
+        }
+        let state = [self.state(1), self.state(2)];
+        // Else it is lost again already.
+        if connected(self.machine.status()) {
+            self.sends.restore(self.sends.next - 1..=self.sends.next);
+        }
+        self.hand_in(Input::Restore(state.into(), false));
     }
 
     fn take_some(&mut self, all: bool) {
@@ -342,6 +387,10 @@ impl Driver {
             Input::Frame(_) | Input::Activity => self.heard = self.now,
             Input::Written => self.unwritten = false,
             Input::Accept(_) | Input::Refuse(_) => self.asked = false,
+            Input::Throttle(features) if self.side == Side::Server => {
+                self.held_back.clone_from(features);
+            }
+            Input::Report(_) => self.reports += 1,
             Input::Ping => {
                 self.pings += 1;
                 self.pings_waiting = true;
@@ -356,24 +405,24 @@ impl Driver {
             _ => None,
         };
         let sent = match &input {
-            Input::Send(outgoing) => Some(outgoing.class),
+            Input::Send(outgoing) => Some((outgoing.class, outgoing.state)),
             _ => None,
         };
 
         let moved = self.now;
         self.machine.handle(moved, input);
 
-        if let Some(class) = sent {
-            let accepted = matches!(before, Status::Open | Status::Closing);
-            if !accepted {
-                self.sends_refused += 1;
+        if let Some((class, state)) = sent {
+            if !connected(before) {
+                // Of state nobody hears that it was not sent: it will be told anew.
+                self.sends_refused += usize::from(!state);
             } else if self.machine.dropped_volatile() == dropped {
-                self.sends.waiting.push_back((self.sends.next, class));
+                self.sends.waiting.push_back((self.sends.next, class, state));
             }
         }
         match packet {
             Some(Packet::Ready(ready))
-                if before == Status::Connecting && self.machine.status() == Status::Open =>
+                if before == Status::Connecting && self.machine.status().is_connected() =>
             {
                 self.sends.window = Some(ready.window);
             }
@@ -381,6 +430,11 @@ impl Driver {
             _ => {}
         }
     }
+}
+
+/// Whether what is sent is accepted.
+pub(super) fn connected(status: Status) -> bool {
+    status.is_connected() || status == Status::Closing
 }
 
 fn loss_of(loss: Loss) -> moorline_core::machine::Loss {

@@ -1,6 +1,7 @@
 //! What became of each message that was sent.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use moorline_core::wire::Ack;
 use moorline_core::{Class, Status};
@@ -10,7 +11,8 @@ use moorline_core::{Class, Status};
 pub(crate) struct Sends {
     pub(crate) next: u64,
     pub(crate) window: Option<u64>,
-    pub(crate) waiting: VecDeque<(u64, Class)>,
+    /// Whether it is no message but stands beside them.
+    pub(crate) waiting: VecDeque<(u64, Class, bool)>,
     numbered: Flight,
     unnumbered: Flight,
     /// Acknowledged when the machine may not have listened any more.
@@ -19,7 +21,8 @@ pub(crate) struct Sends {
 
 #[derive(Default)]
 struct Flight {
-    costs: VecDeque<u64>,
+    /// Each one's cost, and whether it is a message.
+    costs: VecDeque<(u64, bool)>,
     acknowledged: u64,
 }
 
@@ -31,12 +34,12 @@ impl Sends {
     /// A message goes out: the next one that waits, and within the peer's window.
     pub(crate) fn go_out(&mut self, text: &str, cost: u64) {
         let sent: u64 = text.split(' ').next().unwrap().parse().unwrap();
-        let (next, class) = self.waiting.pop_front().expect("it was accepted");
+        let (next, class, state) = self.waiting.pop_front().expect("it was accepted");
         assert_eq!(sent, next, "out of order");
         let Some(window) = self.window else { return };
         let before = self.bytes_in_flight();
         assert!(before == 0 || before + cost <= window, "over the window");
-        self.flight(class).costs.push_back(cost);
+        self.flight(class).costs.push_back((cost, !state));
     }
 
     fn flight(&mut self, class: Class) -> &mut Flight {
@@ -56,7 +59,7 @@ impl Sends {
     }
 
     pub(crate) fn acknowledge(&mut self, ack: Ack, status: Status) {
-        if !matches!(status, Status::Open | Status::Closing) {
+        if !status.is_connected() && status != Status::Closing {
             return;
         }
         // All of it counts, or nothing.
@@ -70,12 +73,30 @@ impl Sends {
         }
     }
 
+    /// Messages under way.
     pub(crate) fn in_flight(&self) -> u64 {
-        (self.numbered.costs.len() + self.unnumbered.costs.len()) as u64
+        self.costs().filter(|(_, message)| *message).count() as u64
     }
 
     pub(crate) fn bytes_in_flight(&self) -> u64 {
-        self.numbered.costs.iter().chain(&self.unnumbered.costs).sum()
+        self.costs().map(|(cost, _)| cost).sum()
+    }
+
+    fn costs(&self) -> impl Iterator<Item = &(u64, bool)> {
+        self.numbered.costs.iter().chain(&self.unnumbered.costs)
+    }
+
+    /// Messages that wait.
+    pub(crate) fn messages_waiting(&self) -> u64 {
+        self.waiting.iter().filter(|(_, _, state)| !state).count() as u64
+    }
+
+    /// These stand before the messages now, in place of what stood beside them.
+    pub(crate) fn restore(&mut self, numbers: RangeInclusive<u64>) {
+        self.waiting.retain(|(_, _, state)| !state);
+        for number in numbers.rev() {
+            self.waiting.push_front((number, Class::AtLeastOnce, true));
+        }
     }
 }
 
@@ -84,14 +105,15 @@ impl Flight {
         count.saturating_sub(self.acknowledged) <= self.costs.len() as u64
     }
 
-    /// How many more are acknowledged; `None` where so many were never sent.
+    /// How many more messages are acknowledged; `None` where so much was never sent.
     fn acknowledge(&mut self, count: u64) -> Option<u64> {
         let fresh = count.saturating_sub(self.acknowledged);
         if fresh > self.costs.len() as u64 {
             return None;
         }
-        self.costs.drain(..fresh as usize);
+        let gone = self.costs.drain(..fresh as usize);
+        let messages = gone.filter(|(_, message)| *message).count() as u64;
         self.acknowledged += fresh;
-        Some(fresh)
+        Some(messages)
     }
 }

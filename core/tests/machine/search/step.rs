@@ -10,7 +10,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 
-use crate::support::{codecs, hello_with_window, ready_with_window};
+use crate::support::{BESIDE, beside_messages, codecs, hello_with_window, ready_with_window};
 
 /// One thing that happens.
 #[derive(Clone, Debug)]
@@ -27,6 +27,11 @@ pub(crate) enum What {
     Connect,
     Disconnect(u16),
     Send(Class, usize),
+    /// Something that stands beside the messages.
+    State(usize),
+    /// So many features are held back.
+    Throttle(usize),
+    Report,
     /// The application takes what came, or half of it.
     Take {
         all: bool,
@@ -82,6 +87,9 @@ fn whats() -> impl Strategy<Value = What> {
         2 => Just(What::Connect),
         1 => codes().prop_map(What::Disconnect),
         10 => (classes(), 0..300usize).prop_map(|(class, size)| What::Send(class, size)),
+        3 => (0..300usize).prop_map(What::State),
+        1 => (0..3usize).prop_map(What::Throttle),
+        1 => Just(What::Report),
         5 => any::<bool>().prop_map(|all| What::Take { all }),
         2 => Just(What::Ping),
         1 => prop_oneof![Just(AppState::Foreground), Just(AppState::Background)].prop_map(What::App),
@@ -125,6 +133,7 @@ fn packets() -> impl Strategy<Value = Packet> {
         }),
         1 => (0..3usize).prop_map(hello_with_window),
         1 => (0..3usize).prop_map(ready_with_window),
+        2 => (0..BESIDE).prop_map(beside_messages),
     ]
 }
 

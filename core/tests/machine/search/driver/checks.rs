@@ -10,7 +10,9 @@ use super::{Driver, Law, Link};
 use crate::support::{Mouth, Said};
 
 /// No output list is longer than a batch and a few words for each input.
-const BATCH: usize = 64 + 8;
+const BATCH: usize = 64 + ERRORS + 9;
+/// So many errors wait to be reported.
+const ERRORS: usize = 16;
 const WORDS_AN_INPUT: usize = 6;
 
 /// No silence lasts longer: a client's longest interval, a server's, and the time-out.
@@ -33,6 +35,9 @@ impl Driver {
             let most = BATCH + WORDS_AN_INPUT * self.inputs;
             assert!(count <= most, "more than {most} outputs for {} inputs", self.inputs);
             self.check_batch(&output);
+            if let Said::Other(Output::Opened(_)) = output {
+                self.restore();
+            }
             match self.law {
                 Law::Kept => self.check(output),
                 Law::Any => self.count_received(&output),
@@ -115,8 +120,21 @@ impl Driver {
         assert!(!self.close_said, "sent after the close");
         match transmit {
             Transmit::Frame(frame) => {
-                if let Ok(Packet::Message(message)) = self.codec.decode(frame.clone()) {
-                    self.sends.go_out(message.text().unwrap(), cost(&frame) as u64);
+                let cost = cost(&frame) as u64;
+                match self.codec.decode(frame) {
+                    Ok(Packet::Message(message)) => {
+                        self.sends.go_out(message.text().unwrap(), cost);
+                    }
+                    Ok(Packet::Profile(profile)) => {
+                        let data = profile.data.unwrap();
+                        let text = std::str::from_utf8(&data).unwrap();
+                        self.sends.go_out(text.trim_matches('"'), cost);
+                    }
+                    Ok(Packet::Throttle(features)) => self.told = features,
+                    Ok(Packet::Error(error)) if error.code == "reported" => {
+                        self.reports = self.reports.checked_sub(1).expect("it was to be reported");
+                    }
+                    _ => {}
                 }
             }
             Transmit::Close(_) => self.close_said = true,
@@ -144,6 +162,11 @@ impl Driver {
                 self.retries += 1;
                 assert_eq!(retries, self.retries);
             }
+            Event::Throttled(features) => {
+                assert_eq!(self.side, Side::Client, "a server is not held back");
+                assert_ne!(features, self.told, "it is no news");
+                self.told = features;
+            }
             Event::Disconnect(end) => self.check_disconnect(&end),
             Event::Error(error) if error.code == "not_connected" => {
                 self.sends_refused = self.sends_refused.checked_sub(1).expect("it was sent");
@@ -156,7 +179,7 @@ impl Driver {
         assert!(self.open, "the end of what was not open");
         self.open = false;
         self.comes_back = end.reconnects;
-        assert_eq!(end.unsent, self.sends.waiting.len() as u64, "unsent");
+        assert_eq!(end.unsent, self.sends.messages_waiting(), "unsent");
         let unconfirmed = self.sends.in_flight();
         assert!(
             (unconfirmed..=unconfirmed + self.sends.late).contains(&end.unconfirmed),
@@ -176,7 +199,7 @@ impl Driver {
                 let let_go = self.law == Law::Any || self.link == Link::None;
                 return assert!(let_go, "a link in the background");
             }
-            assert_eq!(status, Status::Open, "it waits for ever");
+            assert!(status.is_connected(), "it waits for ever");
             let no_heartbeat = !self.codec.has_session() && !self.link_pings;
             assert!(
                 self.law == Law::Any || self.suspended || !self.heartbeat || no_heartbeat,
@@ -210,7 +233,7 @@ impl Driver {
             assert!(due || self.now.since(Time::ZERO) < limit, "greeting without end");
         }
         let beats = self.codec.has_session() || self.link_pings;
-        if status == Status::Open && self.heartbeat && !self.suspended && beats {
+        if status.is_connected() && self.heartbeat && !self.suspended && beats {
             let silence = self.now.since(self.heard);
             assert!(due || silence < LONGEST_SILENCE, "silent for {silence:?}, and open");
         }
@@ -218,9 +241,24 @@ impl Driver {
             assert!(!self.open && self.link != Link::Up, "closed, and nobody was told");
             assert!(!self.pings_waiting, "a ping without an answer");
         }
-        if status == Status::Open {
+        if status.is_connected() {
             assert!(self.open, "open, and nobody was told");
             assert_eq!(self.machine.in_flight(), self.sends.bytes_in_flight());
+            self.check_throttled(status);
+        }
+    }
+}
+
+impl Driver {
+    /// Its status says what is held back, and a client is told as soon as its link takes it.
+    fn check_throttled(&self, status: Status) {
+        let held_back = match self.side {
+            Side::Client => &self.told,
+            Side::Server => &self.held_back,
+        };
+        assert_eq!(status == Status::Throttled, !held_back.is_empty());
+        if self.codec.has_session() && !self.unwritten {
+            assert_eq!(&self.told, held_back, "held back, and nobody was told");
         }
     }
 }
