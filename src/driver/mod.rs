@@ -6,6 +6,7 @@
 
 mod gate;
 mod link;
+mod parts;
 mod role;
 mod tell;
 
@@ -24,6 +25,7 @@ use moorline_core::{
 use self::gate::Gate;
 pub(crate) use self::gate::Verdict;
 pub(crate) use self::link::Link;
+use self::parts::{Part, Parts};
 pub(crate) use self::role::{Admitted, Attempt, Coming, Role};
 use crate::requests;
 use crate::server::Admission;
@@ -53,6 +55,9 @@ pub(crate) struct Driver<R: Role> {
     link: Option<Link>,
     /// What the link can do.
     can: Capabilities,
+    parts: Parts,
+    /// There may be something to read.
+    may_read: bool,
     /// The peer's end was read: the reading half is not polled any more.
     read_out: bool,
     /// A batch is on its way into the link.
@@ -110,6 +115,8 @@ impl<R: Role> Driver<R> {
             role,
             link: None,
             can: Capabilities::default(),
+            parts: Parts::new(),
+            may_read: false,
             read_out: false,
             writing: false,
             write_error: None,
@@ -158,6 +165,7 @@ impl<R: Role> Driver<R> {
         self.link = Some(link);
         self.can = can;
         self.writing = false;
+        self.may_read = true;
         self.read_out = false;
         self.write_error = None;
         self.suspended = false;
@@ -191,7 +199,7 @@ impl<R: Role> Driver<R> {
         self.drain();
         self.poll_attempt(context);
         self.poll_authentication(context);
-        self.poll_link(context);
+        self.poll_link();
         self.drain();
         self.poll_gate(context);
         self.poll_hook(context);
@@ -205,11 +213,11 @@ impl<R: Role> Driver<R> {
             if !self.poll_written(context) && !self.poll_timer(context) {
                 // An acknowledgement that rode on a batch has disarmed the timer that would have looked again.
                 self.again |= !self.told_waits && self.machine.awaits_taking();
-                return self.publish(context) || self.again;
+                return self.publish() || self.again;
             }
             self.drain();
         }
-        self.publish(context);
+        self.publish();
         true
     }
 
@@ -280,7 +288,10 @@ impl<R: Role> Driver<R> {
     }
 
     /// Reads what has come, up to a bound.
-    fn poll_link(&mut self, context: &mut Context<'_>) {
+    fn poll_link(&mut self) {
+        if !self.may_read {
+            return self.give_up_writing();
+        }
         let mut room = self.room_to_read();
         for frames in 1..=FRAMES_A_TURN {
             // A change of status is told before what comes next can bring another one: a link may be lost with the very
@@ -296,7 +307,9 @@ impl<R: Role> Driver<R> {
                 break;
             }
             let Some(link) = &mut self.link else { return };
-            let Poll::Ready(incoming) = link.incoming.as_mut().poll_read(context) else {
+            let mut context = Context::from_waker(&self.parts.read);
+            let Poll::Ready(incoming) = link.incoming.as_mut().poll_read(&mut context) else {
+                self.may_read = false;
                 return self.give_up_writing();
             };
             let input = match incoming {
@@ -392,6 +405,7 @@ impl<R: Role> Driver<R> {
             Err(error) => {
                 self.write_error = Some(Failure::from(&error));
                 // What the peer had sent is read first.
+                self.may_read = true;
                 self.again = true;
             }
         }
@@ -545,14 +559,14 @@ impl<R: Role> Driver<R> {
     fn poll_hook(&mut self, context: &mut Context<'_>) {
         let Some(hook) = &mut self.hook else { return };
         self.wakes.retain(|waker| {
-            let own = waker.will_wake(context.waker());
+            let own = waker.will_wake(&self.parts.hook);
             self.hook_woken |= own;
             !own
         });
         if !std::mem::take(&mut self.hook_woken) {
             return;
         }
-        if hook.as_mut().poll(context).is_ready() {
+        if hook.as_mut().poll(&mut Context::from_waker(&self.parts.hook)).is_ready() {
             self.hook = None;
         }
         self.take_commands(context);
@@ -571,7 +585,9 @@ impl<R: Role + Unpin> Future for Driver<R> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         self.bytes_left = BYTES_A_POLL;
-        self.hook_woken = true;
+        let woken = self.parts.take(context.waker());
+        self.may_read |= woken.has(Part::Read);
+        self.hook_woken |= woken.has(Part::Hook);
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
             if self.abandoned && self.machine.status() == Status::Closed && self.gate.is_empty() {

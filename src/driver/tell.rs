@@ -1,6 +1,5 @@
 //! What the application is told, and who is woken for it.
 
-use std::task::Context;
 use std::time::Duration;
 
 use moorline_core::Status;
@@ -80,7 +79,7 @@ impl<R: Role> Driver<R> {
     }
 
     /// Tells where the machine stands. Whether there is something new to do for it.
-    pub(super) fn publish(&mut self, context: &Context<'_>) -> bool {
+    pub(super) fn publish(&mut self) -> bool {
         let (status, counts) = (self.machine.status(), self.machine.counts());
         let outcomes = self.machine.take_outcomes();
         let mut state = lock(&self.shared.state);
@@ -99,7 +98,7 @@ impl<R: Role> Driver<R> {
         }
         for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
             // The hook waits in this task, and is polled next.
-            if self.hook.is_some() && waker.will_wake(context.waker()) {
+            if self.hook.is_some() && waker.will_wake(&self.parts.hook) {
                 self.hook_woken = true;
             } else {
                 waker.wake();
