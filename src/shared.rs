@@ -34,6 +34,8 @@ pub(crate) struct State {
     /// The session that goes on after a loss.
     pub(crate) session: Option<String>,
     pub(crate) properties: Vec<(String, String)>,
+    /// The features that the server holds back (a client's).
+    pub(crate) throttled: Vec<String>,
     /// The largest frame in bytes that the peer takes.
     pub(crate) max_frame: usize,
     pub(crate) commands: Vec<Command>,
@@ -98,8 +100,8 @@ pub(crate) enum Command {
     Ping,
     /// What stands for this end beside its messages has changed (a client's).
     Standing,
-    /// These features are held back now (a server's).
-    Throttle(Vec<String>),
+    /// Which features are held back has changed (a server's).
+    Throttle,
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
@@ -123,6 +125,7 @@ impl Shared {
                 id: None,
                 session: None,
                 properties: Vec::new(),
+                throttled: Vec::new(),
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
@@ -228,9 +231,12 @@ impl State {
             Command::Standing if matches!(self.commands.last(), Some(Command::Standing)) => {
                 return None;
             }
+            Command::Throttle if matches!(self.commands.last(), Some(Command::Throttle)) => {
+                return None;
+            }
             Command::Ping
             | Command::Standing
-            | Command::Throttle(_)
+            | Command::Throttle
             | Command::Cut
             | Command::Cancel(_)
             | Command::Adopt(_) => {}

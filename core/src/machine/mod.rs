@@ -99,6 +99,8 @@ pub struct Machine {
     stalls_since: Option<Time>,
     recoveries: u64,
     gaps: u64,
+    /// Packets received for the application, numbered or not.
+    arrived: u64,
     /// Numbers received in sessions before this one.
     received_before: u64,
 }
@@ -196,6 +198,7 @@ impl Machine {
             stalls_since: None,
             recoveries: 0,
             gaps: 0,
+            arrived: 0,
             received_before: 0,
             config,
         }
@@ -271,7 +274,7 @@ impl Machine {
 
     /// Where the connection stands now.
     #[must_use]
-    pub const fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         match self.state {
             State::Closed => Status::Closed,
             State::Connecting { .. }
