@@ -167,24 +167,24 @@ pub struct ServerSettings<A: Acceptor> {
     throttle: Throttle,
     #[builder(default, setter(
         doc = "How much each connection may send. What is too much is refused with `rate_limit_exceeded`. Default: no limit.",
-        fn transform(limit: RateLimit) -> Option<RateLimit> {
-            Some(limit)
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
         }
     ))]
     rate_limit: Option<RateLimit>,
     #[builder(default, setter(
         doc = "How much all connections of one address may send together; of IPv6 the first 64 bits are one. Default: no \
                limit.",
-        fn transform(limit: RateLimit) -> Option<RateLimit> {
-            Some(limit)
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
         }
     ))]
     address_rate_limit: Option<RateLimit>,
     #[builder(default, setter(
         doc = "How many connections one address may make; others are refused for a while before anything is asked of them. \
                Default: no limit.",
-        fn transform(limit: RateLimit) -> Option<RateLimit> {
-            Some(limit)
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
         }
     ))]
     connection_rate_limit: Option<RateLimit>,

@@ -7,6 +7,13 @@ use moorline_core::Time;
 use super::RateLimit;
 use super::bucket::Bucket;
 
+/// As how much something counts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Weight {
+    pub(super) messages: u64,
+    pub(super) bytes: u64,
+}
+
 /// A bucket of messages, and one of bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Meter {
@@ -15,17 +22,17 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// How long until a message of that size may come; `None` when it may now.
-    pub(super) fn wait(&self, limit: &RateLimit, size: u64, now: Time) -> Option<Duration> {
-        let messages = self.messages.wait(&limit.messages, 1, now);
-        let bytes = limit.bytes.and_then(|bytes| self.bytes.wait(&bytes, size, now));
+    /// How long until that may come; `None` when it may now.
+    pub(super) fn wait(&self, limit: &RateLimit, weight: Weight, now: Time) -> Option<Duration> {
+        let messages = self.messages.wait(&limit.messages, weight.messages, now);
+        let bytes = limit.bytes.and_then(|bytes| self.bytes.wait(&bytes, weight.bytes, now));
         messages.max(bytes)
     }
 
-    pub(super) fn take(&mut self, limit: &RateLimit, size: u64, now: Time) {
-        self.messages.take(&limit.messages, 1, now);
+    pub(super) fn take(&mut self, limit: &RateLimit, weight: Weight, now: Time) {
+        self.messages.take(&limit.messages, weight.messages, now);
         if let Some(bytes) = &limit.bytes {
-            self.bytes.take(bytes, size, now);
+            self.bytes.take(bytes, weight.bytes, now);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use moorline_core::Time;
 
 use super::address::Key;
-use super::meter::Meter;
+use super::meter::{Meter, Weight};
 use super::{RateLimit, bucket::Bucket};
 use crate::sync::lock;
 
@@ -104,11 +104,11 @@ impl Source {
     }
 
     /// One more message; how long it has to wait, if it has to.
-    pub(super) fn take(&self, limit: &RateLimit, size: u64, now: Time) -> Option<Duration> {
+    pub(super) fn take(&self, limit: &RateLimit, weight: Weight, now: Time) -> Option<Duration> {
         let mut buckets = lock(&self.buckets);
-        let wait = buckets.meter.wait(limit, size, now);
+        let wait = buckets.meter.wait(limit, weight, now);
         if wait.is_none() {
-            buckets.meter.take(limit, size, now);
+            buckets.meter.take(limit, weight, now);
         }
         wait
     }

@@ -8,7 +8,7 @@ use moorline_core::machine::{Exchange, Refusal};
 use moorline_core::wire::Packet;
 
 use super::bucket::Bucket;
-use super::meter::Meter;
+use super::meter::{Meter, Weight};
 use super::{CODE, PATIENCE, RateLimit, RateLimits, Source};
 
 /// How many packets beside its joins a client may say at its open without being counted: its profile, and some queries.
@@ -61,10 +61,10 @@ impl Tally {
         if !is_counted(exchange) || self.restores(exchange) {
             return Ok(());
         }
-        let size = size as u64;
+        let weight = Weight { messages: count_of(exchange), bytes: size as u64 };
         let (own, shared) = (limits.settings.connection.as_ref(), limits.settings.address.as_ref());
         if let Some(limit) = own {
-            if let Some(wait) = self.meter.wait(limit, size, now) {
+            if let Some(wait) = self.meter.wait(limit, weight, now) {
                 return Err(self.refuse(
                     limit,
                     wait,
@@ -75,12 +75,12 @@ impl Tally {
         }
         // The address is asked last: what it lets through has been taken from it.
         if let (Some(limit), Some(source)) = (shared, &self.source) {
-            if let Some(wait) = source.take(limit, size, now) {
+            if let Some(wait) = source.take(limit, weight, now) {
                 return Err(self.refuse(limit, wait, "too many messages from this address", now));
             }
         }
         if let Some(limit) = own {
-            self.meter.take(limit, size, now);
+            self.meter.take(limit, weight, now);
         }
         Ok(())
     }
@@ -105,6 +105,17 @@ impl Tally {
         };
         self.restores = if says_again { self.restores.saturating_sub(1) } else { 0 };
         self.restores > 0
+    }
+}
+
+/// As how many messages it counts: each query of a batch is one.
+fn count_of(exchange: &Exchange) -> u64 {
+    match exchange {
+        Exchange::State(packet) => match &**packet {
+            Packet::Query(query) => query.ask.len().max(1) as u64,
+            _ => 1,
+        },
+        _ => 1,
     }
 }
 
