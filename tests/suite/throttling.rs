@@ -283,30 +283,29 @@ async fn r37_raw_is_throttled_without_a_word(stage: Stage) {
 }
 
 async fn r37_many_messages_hold_features_back_and_between_the_marks_nothing_flaps(stage: Virtual) {
-    let server = stage.server().throttle(typing(&stage).messages(100, 50));
+    let server = stage.server().throttle(typing(&stage).messages(150, 50));
     let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
     let journal = Journal::of(&connection);
-    stage.sleep(500 * MS).await;
+    // Two or three times in each second that is looked at.
     let talk = async |count: usize| {
         for _ in 0..count {
             connection.send("word").await.unwrap();
         }
         stage.texts(&guest, count).await;
-        stage.sleep(SECOND).await;
+        stage.sleep(350 * MS).await;
     };
-    for _ in 0..5 {
-        talk(70).await;
-    }
-    assert!(server.throttled().is_empty());
-    talk(150).await;
-    stage.reads(&journal, "throttled [typing]").await;
-    // Each second a little longer than one, and each look at one second's words at least.
     for _ in 0..10 {
-        talk(70).await;
+        talk(35).await;
+        assert!(server.throttled().is_empty());
+    }
+    talk(200).await;
+    stage.reads(&journal, "throttled [typing]").await;
+    for _ in 0..30 {
+        talk(35).await;
         assert_eq!(server.throttled(), ["typing"]);
     }
-    for _ in 0..3 {
-        talk(20).await;
+    for _ in 0..10 {
+        talk(10).await;
     }
     stage.reads(&journal, "throttled []").await;
     assert_eq!(journal.words(), ["throttled [typing]", "throttled []"]);

@@ -21,6 +21,9 @@ const SHARDS: usize = 64;
 /// When a shard is looked through first for addresses that can be forgotten.
 const FIRST_SWEEP: usize = 16;
 
+/// How often a full one is, however many come: a look at 1,500 addresses for each of them would be a way to attack.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
 /// All addresses. Looked up once for each link; messages are counted at the [`Source`], which has a lock of its own.
 pub(super) struct Sources {
     shards: Vec<Mutex<Shard>>,
@@ -34,6 +37,7 @@ struct Shard {
     all: HashMap<Key, Arc<Source>>,
     /// It is looked through when it has so many.
     sweep_at: usize,
+    swept: Time,
     /// Of those for whom there was no room.
     rest: Option<Arc<Source>>,
 }
@@ -66,7 +70,9 @@ impl Sources {
         if let Some(known) = shard.all.get(&key) {
             return known.clone();
         }
-        if shard.all.len() >= shard.sweep_at.clamp(FIRST_SWEEP, self.most) {
+        let full = shard.all.len() >= self.most;
+        let due = if full { now >= shard.swept + SWEEP_EVERY } else { true };
+        if due && shard.all.len() >= shard.sweep_at.clamp(FIRST_SWEEP, self.most) {
             shard.sweep(now);
         }
         if shard.all.len() >= self.most {
@@ -85,6 +91,7 @@ impl Shard {
     /// Forgets those that nobody comes from and that are as good as new. As often as they double, so that each costs the same.
     fn sweep(&mut self, now: Time) {
         self.all.retain(|_, source| Arc::strong_count(source) > 1 || !source.is_idle(now));
+        self.swept = now;
         self.sweep_at = self.all.len() * 2;
         if self.all.capacity() > self.all.len() * 4 {
             self.all.shrink_to(self.all.len() * 2);
