@@ -9,9 +9,7 @@ use moorline::server::{Admission, Publishing, RateLimit, TrustedProxies, Visitor
 use moorline::{
     ConnectError, Connection, ErrorEvent, JoinError, Message, RequestError, Server, event,
 };
-use moorline_core::wire::{
-    Join, Leave, Members, MembersKind, Packet, Profile, Publish, Query, Request,
-};
+use moorline_core::wire::{Join, Leave, Members, MembersKind, Packet, Profile, Publish, Request};
 
 use crate::stage::stranger::{Heard, Stranger};
 use crate::stage::{Journal, MS, Pair, SECOND, Stage, Virtual};
@@ -311,7 +309,7 @@ async fn r37_a_flood_of_any_kind_is_closed_for_good(stage: Stage) {
         Packet::Publish(Box::new(Publish { message: message(), echo: None })),
         Packet::Join(Join { channel: "tea".into(), echo: true, presence: true }),
         Packet::Profile(Profile { data: Some(Bytes::from_static(b"1")), echo: None }),
-        Packet::Query(Box::new(Query::default())),
+        Packet::Query(Box::default()),
         Packet::Members(Box::new(ask)),
     ];
     for kind in kinds {
