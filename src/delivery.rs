@@ -63,7 +63,7 @@ pub(crate) struct Item {
     pub(crate) message: Message,
     /// Its place among all messages of the connection.
     number: u64,
-    cost: usize,
+    pub(crate) cost: usize,
     numbered: bool,
     /// The link that it came over, and the session: a later one does not acknowledge it.
     link: u32,

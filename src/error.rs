@@ -54,13 +54,15 @@ pub enum RequestError {
     /// The connection has closed for good.
     #[error("the connection closed before the answer came")]
     Closed,
-    /// The other end could not answer, or nobody there does.
+    /// The other end could not answer, did not want to, or nobody there does.
     #[error("{message} ({code})")]
     Failed {
-        /// For programs: `"no_handler"`, `"failed"`.
+        /// For programs: `"no_handler"`, `"failed"`, `"rate_limit_exceeded"`.
         code: String,
         /// For people.
         message: String,
+        /// How long the other end asks to wait before it is tried again.
+        retry_after: Option<Duration>,
     },
     /// The answer is not of the type that was asked for.
     #[error("the answer cannot be read: {0}")]
@@ -80,10 +82,12 @@ pub enum JoinError {
     /// The server does not let this end on it, or has taken it off.
     #[error("{message} ({code})")]
     Refused {
-        /// For programs: the server's own.
+        /// For programs: the server's own, or `"rate_limit_exceeded"`.
         code: String,
         /// For people.
         message: String,
+        /// How long the server asks to wait before it is tried again.
+        retry_after: Option<Duration>,
     },
     /// This end has left it meanwhile.
     #[error("the channel was left meanwhile")]
@@ -201,6 +205,15 @@ pub enum DisconnectError {
     /// The code is not one of the application's.
     #[error("close code {0} is not an application's: use 4000 to 4999")]
     Code(u16),
+}
+
+/// Why a feature cannot be held back.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ThrottleError {
+    /// The server's [`Throttle`](crate::server::Throttle) has no optional feature of that name.
+    #[error("`{0}` is no optional feature: name it with `Throttle::optional`")]
+    Unknown(String),
 }
 
 /// Why a server does not run.

@@ -89,7 +89,7 @@ mod sync;
 pub use client::{Channel, Client, ClientBuilder, ClientSettings, Connection, WeakConnection};
 pub use error::{
     ConnectError, DisconnectError, JoinError, MembersError, PingError, ProfileError, PropertyError,
-    RequestError, RunError, SendError, StopError,
+    RequestError, RunError, SendError, StopError, ThrottleError,
 };
 pub use handle::Handle;
 pub use listeners::{ConnectionListener, DuplicateListener, Outcome, Token};

@@ -281,8 +281,10 @@ impl Asked<'_> {
         );
         match answer.await {
             Some(Ok(message)) => Ok(message),
-            Some(Err(ErrorPacket { code, message, .. })) => {
-                Err(RequestError::Failed { code, message })
+            Some(Err(error)) => {
+                let retry_after = error.retry_after();
+                let ErrorPacket { code, message, .. } = error;
+                Err(RequestError::Failed { code, message, retry_after })
             }
             None => Err(RequestError::Closed),
         }

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// The session that goes on after a loss.
     pub(crate) session: Option<String>,
     pub(crate) properties: Vec<(String, String)>,
+    /// The features that the server holds back (a client's).
+    pub(crate) throttled: Vec<String>,
     /// The largest frame in bytes that the peer takes.
     pub(crate) max_frame: usize,
     pub(crate) commands: Vec<Command>,
@@ -104,8 +106,8 @@ pub(crate) enum Command {
     Ping,
     /// What stands for this end beside its messages has changed (a client's).
     Standing,
-    /// These features are held back now (a server's).
-    Throttle(Vec<String>),
+    /// Which features are held back has changed (a server's).
+    Throttle,
     /// Where the application stands (a client's).
     AppState(AppState),
     /// What is known of the network (a client's).
@@ -133,6 +135,7 @@ impl Shared {
                 id: None,
                 session: None,
                 properties: Vec::new(),
+                throttled: Vec::new(),
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
@@ -245,11 +248,14 @@ impl State {
             Command::Standing if matches!(self.commands.last(), Some(Command::Standing)) => {
                 return None;
             }
+            Command::Throttle if matches!(self.commands.last(), Some(Command::Throttle)) => {
+                return None;
+            }
             Command::Ping
             | Command::AppState(_)
             | Command::Network(_)
             | Command::Standing
-            | Command::Throttle(_)
+            | Command::Throttle
             | Command::Cut
             | Command::Cancel(_)
             | Command::Adopt(_) => {}

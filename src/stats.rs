@@ -46,6 +46,8 @@ pub struct ServerStats {
     pub links: usize,
     /// Connections that were let in since the start.
     pub accepted: u64,
+    /// Messages that clients published and that were dropped, since that was held back (R37).
+    pub held_back: u64,
     /// The sum over all connections: what was counted also of those that are over, what is held of those that are
     /// there. It has no round-trip time.
     pub sum: Stats,
@@ -112,6 +114,7 @@ fn add_counts(counts: &mut Counts, other: &Counts) {
     counts.acknowledged += other.acknowledged;
     // A peer may claim any number of gaps.
     counts.received = counts.received.saturating_add(other.received);
+    counts.arrived = counts.arrived.saturating_add(other.arrived);
     counts.lost += other.lost;
     counts.recoveries += other.recoveries;
     counts.gaps += other.gaps;

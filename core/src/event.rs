@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -248,6 +249,33 @@ impl ErrorEvent {
     ) -> Self {
         Self { origin, code: code.into(), message: message.into(), details: None }
     }
+
+    /// How long the peer asks to wait before it is tried again, where its details say so: of `rate_limit_exceeded`, and of
+    /// every refusal for now.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use moorline_core::{ErrorEvent, Origin};
+    ///
+    /// let mut error = ErrorEvent::new(Origin::Peer, "rate_limit_exceeded", "too many messages");
+    /// assert_eq!(error.retry_after(), None);
+    /// error.details = Some(r#"{"retry_after":250}"#.into());
+    /// assert_eq!(error.retry_after(), Some(Duration::from_millis(250)));
+    /// ```
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.details.as_ref().and_then(|details| retry_after(details))
+    }
+}
+
+/// What an error's details say of it, in whole milliseconds.
+pub(crate) fn retry_after(details: &[u8]) -> Option<Duration> {
+    #[derive(serde::Deserialize)]
+    struct Details {
+        retry_after: u64,
+    }
+    let details: Details = serde_json::from_slice(details).ok()?;
+    Some(Duration::from_millis(details.retry_after))
 }
 
 impl fmt::Display for ErrorEvent {

@@ -104,6 +104,7 @@ impl<'a> Channel<'a> {
                         Some(Stage::Refused(error)) => Some(Err(JoinError::Refused {
                             code: error.code.clone(),
                             message: error.message.clone(),
+                            retry_after: error.retry_after(),
                         })),
                         Some(Stage::Leaving(_)) | None => Some(Err(JoinError::Left)),
                     }

@@ -142,6 +142,13 @@ impl Connection {
         self.disconnect();
     }
 
+    /// The features that the server holds back now (R37), as its application names them; empty while it holds back none, and
+    /// while there is no connection. A change comes as [`Event::Throttled`](crate::Event::Throttled).
+    #[must_use]
+    pub fn throttled(&self) -> Vec<String> {
+        lock(&self.shared.state).throttled.clone()
+    }
+
     /// A channel: join it, publish there, see who else is there (R26, R29, R30).
     #[must_use]
     pub fn channel(&self, name: impl Into<ByteString>) -> Channel<'_> {

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use moorline_core::machine::{Exchange, Input, Refusal};
-use moorline_core::wire::{ErrorPacket, Response};
-use moorline_core::{BoxFuture, Status};
+use moorline_core::wire::{Close, ErrorPacket, Response};
+use moorline_core::{BoxFuture, Status, close_code};
 
 use super::{Driver, Role};
 use crate::Event;
@@ -19,6 +19,8 @@ use crate::sync::lock;
 pub(crate) enum Verdict {
     Pass,
     Refuse(Refusal),
+    /// It is dropped, and nobody is told.
+    Drop,
     /// It is known when this is over.
     Later(BoxFuture<'static, Result<(), Refusal>>),
 }
@@ -108,8 +110,9 @@ impl<R: Role> Driver<R> {
                     lock(&self.shared.delivery).set_status(status, &mut self.wakes);
                 }
                 Some(Waiting::Message(item, exchange)) => {
-                    match self.role.guard(&self.shared, &item.message, &exchange, self.now) {
+                    match self.role.guard(&self.shared, &item, &exchange, self.now) {
                         Verdict::Pass => self.decide(item, exchange, Ok(())),
+                        Verdict::Drop => self.took(&item),
                         Verdict::Refuse(refusal) => self.decide(item, exchange, Err(refusal)),
                         Verdict::Later(asked) => {
                             self.gate.asked = Some(asked);
@@ -125,9 +128,7 @@ impl<R: Role> Driver<R> {
     fn decide(&mut self, item: Item, exchange: Exchange, answer: Result<(), Refusal>) {
         match (answer, exchange) {
             (Err(refusal), exchange) => {
-                if let Some(refusal) = self.role.refuse(&exchange, refusal) {
-                    self.refuse(&exchange, refusal);
-                }
+                self.refuse(&exchange, refusal);
                 self.took(&item);
             }
             (Ok(()), Exchange::State(packet)) => {
@@ -162,19 +163,26 @@ impl<R: Role> Driver<R> {
         self.held = delivery.held();
     }
 
-    /// Tells the sender that its message was refused: who asks is answered, everybody else is sent an error.
+    /// Tells the sender that its message was refused: who asks is answered, who wants to join is told so, everybody else is
+    /// sent an error.
     fn refuse(&mut self, exchange: &Exchange, refusal: Refusal) {
-        let Refusal { code, message, retry_after } = refusal;
-        let mut error = ErrorPacket::new(code, message);
-        error.details = retry_after.map(|wait| {
-            let millis = wait.as_nanos().div_ceil(1_000_000);
-            format!(r#"{{"retry_after":{millis}}}"#).into()
-        });
+        let for_now = refusal.retry_after.is_some();
+        let error = ErrorPacket::from(refusal);
         match exchange {
+            Exchange::Request(_) if self.machine.queued() > self.shared.config.queue => {
+                // Who asks on and on, and reads no answer, would have all of them kept.
+                let close = Close::new(close_code::POLICY, "slow_consumer");
+                self.tell(Input::Disconnect(close));
+            }
             Exchange::Request(id) => {
                 let response = Response { id: *id, result: Err(error) };
                 if let Some(outgoing) = requests::response(&self.shared, response) {
                     self.tell(Input::Send(outgoing));
+                }
+            }
+            Exchange::State(packet) => {
+                if let Some(error) = self.role.refused(packet, error, for_now) {
+                    self.tell(Input::Report(error));
                 }
             }
             _ => self.tell(Input::Report(error)),

@@ -178,12 +178,12 @@ impl<R: Role> Driver<R> {
             return;
         }
         let Adoption { link, can: capabilities, coming } = adoption;
-        let Coming { window, max_frame, received, properties, expires } = coming;
+        let Coming { window, max_frame, received, properties, expires, source } = coming;
         self.tell(Input::LinkLost(Loss::Ended));
         self.drain();
         let Some(id) = self.role.renew_id() else { return };
         self.take_link(link, capabilities);
-        self.role.admitted_until(expires);
+        self.role.came_back(expires, source);
         let back = Return { capabilities, window, max_frame, received, id, properties };
         self.tell(Input::Resume(Box::new(back)));
         self.drain();
@@ -241,7 +241,7 @@ impl<R: Role> Driver<R> {
                 Command::Cancel(ticket) => self.tell(Input::Cancel(ticket)),
                 Command::Adopt(adoption) => self.adopt(*adoption),
                 Command::Standing => self.tell_standing(),
-                Command::Throttle(features) => self.tell(Input::Throttle(features)),
+                Command::Throttle => self.tell_throttled(),
                 Command::Ping => self.tell(Input::Ping),
                 Command::AppState(app) => self.tell(Input::AppState(app)),
                 Command::Network(hint) => self.tell(Input::Network(hint)),
@@ -254,6 +254,12 @@ impl<R: Role> Driver<R> {
             }
         }
         self.commands = commands;
+    }
+
+    /// Hands in what is held back now: whoever asked for it, and in whatever order, it is the newest.
+    fn tell_throttled(&mut self) {
+        let features = self.role.throttled();
+        self.tell(Input::Throttle(features));
     }
 
     fn poll_attempt(&mut self, context: &mut Context<'_>) {
@@ -275,7 +281,11 @@ impl<R: Role> Driver<R> {
             self.role.admit(admission, &self.shared, codec)
         });
         match result {
-            Ok(Admitted::Anew(grant)) => self.tell(Input::Accept(grant)),
+            Ok(Admitted::Anew(grant)) => {
+                // It is told right after ready, before any message.
+                self.tell_throttled();
+                self.tell(Input::Accept(grant));
+            }
             Ok(Admitted::Back(session, coming)) => {
                 if let Some(link) = self.link.take() {
                     session.adopt(Adoption { link, can: self.can, coming });

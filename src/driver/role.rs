@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use moorline_core::machine::{Exchange, Failure, Grant, Outgoing, Refusal};
-use moorline_core::wire::{Hello, Packet};
+use moorline_core::wire::{ErrorPacket, Hello, Packet};
 use moorline_core::{BoxFuture, Capabilities, ConnectionId, Message, Time};
 
 use super::{Link, Verdict};
 use crate::Event;
 use crate::delivery::Item;
-use crate::server::Admission;
+use crate::server::{Admission, Source};
 use crate::shared::Shared;
 
 /// What an attempt to make a link gives: the link, what it can do, and credentials.
@@ -31,6 +31,7 @@ pub(crate) struct Coming {
     pub(crate) received: u64,
     pub(crate) properties: Vec<(String, String)>,
     pub(crate) expires: Time,
+    pub(crate) source: Option<Arc<Source>>,
 }
 
 /// What only one side's connections do.
@@ -70,13 +71,18 @@ pub(crate) trait Role: Send + 'static {
     }
 
     /// Whether a message may be handed out.
-    fn guard(&mut self, _: &Arc<Shared>, _: &Message, _: &Exchange, _: Time) -> Verdict {
+    fn guard(&mut self, _: &Arc<Shared>, _: &Item, _: &Exchange, _: Time) -> Verdict {
         Verdict::Pass
     }
 
-    /// Tells the client in its own way that this was refused; what is left to be told (a server's).
-    fn refuse(&mut self, _: &Exchange, refusal: Refusal) -> Option<Refusal> {
-        Some(refusal)
+    /// What stands beside the messages was refused, for now or for good. The error, unless the peer was told in another way.
+    fn refused(&mut self, _: &Packet, error: ErrorPacket, _for_now: bool) -> Option<ErrorPacket> {
+        Some(error)
+    }
+
+    /// The features that are held back now (a server's).
+    fn throttled(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Something has come that stands beside the messages. What has to be counted as taken now, unless somebody has yet to
@@ -88,8 +94,8 @@ pub(crate) trait Role: Send + 'static {
         item: Item,
     ) -> Result<Option<Item>, (Item, Refusal)>;
 
-    /// The client has come back, and is known until then (a server's).
-    fn admitted_until(&mut self, _expires: Time) {}
+    /// The client has come back, is known until then, and comes from there (a server's).
+    fn came_back(&mut self, _expires: Time, _source: Option<Arc<Source>>) {}
 
     /// A message has come for the others on its channel, or for everybody (a server's).
     fn publish(&mut self, _: &Arc<Shared>, _: Message, _: Option<bool>) -> Result<(), Refusal> {

@@ -39,6 +39,10 @@ impl<R: Role> Driver<R> {
                 let mut state = lock(&self.shared.state);
                 state.opens += 1;
                 state.properties.clone_from(&connected.properties);
+                state.throttled.clear();
+            }
+            Event::Throttled(features) => {
+                lock(&self.shared.state).throttled.clone_from(features);
             }
             // Messages that were accepted in the meantime did not reach the machine.
             Event::Disconnect(end) if !(end.reconnects && self.machine.keeps_messages()) => {
@@ -46,6 +50,9 @@ impl<R: Role> Driver<R> {
                 end.unsent += dropped.len() as u64;
             }
             _ => {}
+        }
+        if matches!(event, Event::Disconnect(_)) {
+            lock(&self.shared.state).throttled.clear();
         }
         self.role.before(&self.shared, &event);
         if let Some(hook) = self.role.take_hook() {

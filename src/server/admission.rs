@@ -3,6 +3,7 @@
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,9 +24,17 @@ pub struct Visitor {
     /// Its parameters, in the order in which it gave them.
     pub query: Vec<(String, String)>,
     pub(super) auth: Option<Bytes>,
+    pub(super) address: Option<IpAddr>,
 }
 
 impl Visitor {
+    /// Its own address: the peer's, or, where that is one of the [trusted proxies](super::TrustedProxies), the one that they say.
+    /// `None` where the transport knows no address of the internet's.
+    #[must_use]
+    pub const fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// The first parameter of that name.
     #[must_use]
     pub fn query(&self, name: &str) -> Option<&str> {

@@ -15,10 +15,12 @@ use super::channels::Channels;
 use super::door::{Door, Doors};
 use super::hooks::Hooks;
 use super::hub::Hub;
+use super::limits::{self, RateLimit, RateLimits, TrustedProxies};
 use super::middleware::Middleware;
 use super::registry::Registry;
 use super::run::Life;
 use super::sessions::{SessionLimits, Sessions};
+use super::throttle::{Throttle, Throttling};
 use super::{Authenticator, Core, Ids, Limits, Server};
 
 /// How many handshakes may be in flight by default (R33): a whole office that comes back at once.
@@ -156,6 +158,44 @@ pub struct ServerSettings<A: Acceptor> {
         doc = "How long a message waits for somebody to listen. Default: 30 s."
     ))]
     unheard_after: Duration,
+    #[builder(
+        default,
+        setter(
+            doc = "When the server has too much to do, and what it does without then. Default: never, nothing."
+        )
+    )]
+    throttle: Throttle,
+    #[builder(default, setter(
+        doc = "How much each connection may send. What is too much is refused with `rate_limit_exceeded`. Default: no limit.",
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
+        }
+    ))]
+    rate_limit: Option<RateLimit>,
+    #[builder(default, setter(
+        doc = "How much all connections of one address may send together; of IPv6 the first 64 bits are one. Default: no \
+               limit.",
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
+        }
+    ))]
+    address_rate_limit: Option<RateLimit>,
+    #[builder(default, setter(
+        doc = "How many connections one address may make; others are refused for a while before anything is asked of them. \
+               Default: no limit.",
+        fn transform<L: Into<Option<RateLimit>>>(limit: L) -> Option<RateLimit> {
+            limit.into()
+        }
+    ))]
+    connection_rate_limit: Option<RateLimit>,
+    #[builder(
+        default,
+        setter(
+            doc = "Proxies that this server stands behind: what they say of a client's address is believed. Default: none, an \
+               address is the peer's own."
+        )
+    )]
+    trusted_proxies: TrustedProxies,
 }
 
 impl Server {
@@ -188,6 +228,12 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
             drain_over: settings.drain_over,
             spread: settings.spread,
         };
+        let rates = limits::Settings {
+            connection: settings.rate_limit,
+            address: settings.address_rate_limit,
+            connections: settings.connection_rate_limit,
+            proxies: settings.trusted_proxies,
+        };
         let mut doors: Vec<Box<dyn Door>> = vec![Box::new(settings.acceptor)];
         doors.extend(settings.more.0);
         Self {
@@ -202,6 +248,8 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
                 hooks: Hooks::default(),
                 hub: Arc::new(Hub::new(settings.channels, settings.runtime.clone())),
                 middleware: settings.middleware,
+                limits: RateLimits::new(rates),
+                throttling: Throttling::new(settings.throttle),
                 life: Life::new(doors),
             }),
         }

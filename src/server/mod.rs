@@ -12,11 +12,13 @@ mod group;
 mod guard;
 mod hooks;
 mod hub;
+mod limits;
 mod middleware;
 mod registry;
 mod role;
 mod run;
 mod sessions;
+mod throttle;
 
 use std::fmt;
 use std::future::Future;
@@ -34,16 +36,21 @@ pub(crate) use self::group::USER_EVENT;
 pub use self::group::{Group, UserEvent};
 pub use self::hooks::HookError;
 pub use self::hub::RoomEvent;
+pub(crate) use self::limits::Source;
+pub use self::limits::{AddressError, ProxyHeader, RateLimit, TrustedProxies};
 pub use self::middleware::Middleware;
 pub use self::run::Stopped;
 pub use self::sessions::SessionLimits;
+pub use self::throttle::{HoldBack, Throttle};
 pub use moorline_core::machine::Refusal;
 
 use self::hooks::Hooks;
 use self::hub::Hub;
+use self::limits::RateLimits;
 use self::registry::Registry;
 use self::run::{Life, Run};
 use self::sessions::Sessions;
+use self::throttle::Throttling;
 use crate::listeners::Outcome;
 use crate::stats::ServerStats;
 use crate::{Disconnect, ErrorEvent, Message, Origin, RunError, StopError};
@@ -100,6 +107,8 @@ struct Core {
     hooks: Hooks,
     hub: Arc<Hub>,
     middleware: Vec<Arc<dyn Middleware>>,
+    limits: RateLimits,
+    throttling: Throttling,
     life: Life,
 }
 
@@ -277,7 +286,7 @@ impl Server {
     /// message.
     #[must_use]
     pub fn stats(&self) -> ServerStats {
-        self.core.registry.stats()
+        ServerStats { held_back: self.core.throttling.dropped(), ..self.core.registry.stats() }
     }
 
     /// Where it listens; `None` while it does not run, or where its transport has no addresses. Of several

@@ -7,6 +7,7 @@ use std::task::Waker;
 use moorline_core::ConnectionId;
 
 use super::ServerConnection;
+use super::throttle::Load;
 use crate::shared::Shared;
 use crate::stats::{ServerStats, Stats};
 use crate::sync::{WaitList, lock, wait_until};
@@ -72,13 +73,35 @@ impl Registry {
             let state = lock(&self.state);
             let (connections, accepted) = (state.open.len(), state.accepted);
             let links: Vec<_> = state.links.values().cloned().collect();
-            let stats = ServerStats { connections, links: links.len(), accepted, sum: state.past };
+            let stats = ServerStats {
+                connections,
+                links: links.len(),
+                accepted,
+                held_back: 0,
+                sum: state.past,
+            };
             (stats, links)
         };
         for link in &links {
             stats.sum.add(&link.stats());
         }
         stats
+    }
+
+    /// How much there is to do, without looking at what readers hold.
+    pub(super) fn load(&self) -> Load {
+        let (mut load, links) = {
+            let state = lock(&self.state);
+            let (connections, arrived) = (state.open.len() as u64, state.past.counts.arrived);
+            let links: Vec<_> = state.links.values().cloned().collect();
+            (Load { connections, arrived, queued: 0 }, links)
+        };
+        for link in &links {
+            let state = lock(&link.state);
+            load.queued += state.queued() as u64;
+            load.arrived = load.arrived.saturating_add(state.counts.arrived);
+        }
+        load
     }
 
     pub(super) fn count(&self) -> usize {

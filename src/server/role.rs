@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use moorline_core::machine::{Exchange, Grant, Refusal};
-use moorline_core::wire::{Close, Hello, Packet};
+use moorline_core::wire::{Close, ErrorPacket, Hello, Packet};
 use moorline_core::{BoxFuture, ConnectionId, Message, Peer, Time, close_code};
 
 use super::admission::Props;
@@ -16,6 +16,7 @@ use super::extras::Extras;
 use super::fanout::Fanout;
 use super::guard::{self, Wish};
 use super::hub::Attendee;
+use super::limits::{Source, Tally, Told};
 use super::registry::{Handshake, Place};
 use super::run::command;
 use super::sessions::{ClientSide, Seat};
@@ -53,6 +54,10 @@ pub(super) struct ServerRole {
     presence: Presence,
     /// When it is not known any more who it is.
     expires: Time,
+    /// What it has sent, where that is limited.
+    tally: Tally,
+    /// Where it comes from, until it is known whose connection it is.
+    source: Option<Arc<Source>>,
 }
 
 /// How the others on its channels see a client.
@@ -85,6 +90,8 @@ impl ServerRole {
             props: Vec::new(),
             presence: Presence::Here,
             expires: Time::MAX,
+            tally: Tally::default(),
+            source: None,
         }
     }
 
@@ -93,6 +100,7 @@ impl ServerRole {
         if let Some(session) = &self.session {
             session.attach();
         }
+        self.tally.opened(self.core.hub.channels.per_connection);
         self.returned();
         let Some(visitor) = self.visitor.take() else { return };
         let handle = Handle::new(shared.clone());
@@ -163,8 +171,15 @@ impl Role for ServerRole {
     }
 
     fn authenticate(&mut self, mut hello: Hello) -> BoxFuture<'static, Result<Admission, Refusal>> {
+        let limits = &self.core.limits;
+        let (address, now) = (limits.address(&self.peer), self.core.runtime.now());
+        self.source = limits.source(&self.peer, address, now);
+        if let Err(refusal) = limits.connect(self.source.as_deref(), now) {
+            return Box::pin(std::future::ready(Err(refusal)));
+        }
         let visitor = Arc::new(Visitor {
             peer: std::mem::take(&mut self.peer),
+            address,
             room: hello.room.take(),
             query: std::mem::take(&mut hello.query),
             auth: hello.auth.take(),
@@ -205,7 +220,8 @@ impl Role for ServerRole {
                 let (window, max_frame) = (hello.window, hello.max_frame);
                 // What it has been told belongs to the session.
                 let properties = lock(&session.state).properties.clone();
-                let coming = Coming { window, max_frame, received, properties, expires };
+                let source = self.source.take();
+                let coming = Coming { window, max_frame, received, properties, expires, source };
                 return Ok(Admitted::Back(session, coming));
             }
         }
@@ -221,6 +237,7 @@ impl Role for ServerRole {
         self.identity = identity;
         self.props = props;
         self.expires = expires;
+        self.tally.come(self.source.take());
         Ok(Admitted::Anew(Grant { id, properties, session: grant }))
     }
 
@@ -268,17 +285,34 @@ impl Role for ServerRole {
     }
 
     fn guards(&self) -> bool {
-        !self.core.middleware.is_empty() || self.core.hooks.watch_messages()
+        !self.core.middleware.is_empty()
+            || self.core.hooks.watch_messages()
+            || self.core.limits.count_messages()
     }
 
     fn guard(
         &mut self,
-        _: &Arc<Shared>,
-        message: &Message,
+        shared: &Arc<Shared>,
+        item: &Item,
         exchange: &Exchange,
-        _: Time,
+        now: Time,
     ) -> Verdict {
-        match (&self.connection, Wish::of(message, exchange)) {
+        if self.core.limits.count_messages() {
+            match self.tally.count(&self.core.limits, exchange, item.cost, now) {
+                Ok(()) => {}
+                Err(Told::Refused(refusal)) => return Verdict::Refuse(refusal),
+                Err(Told::Flooded) => {
+                    let close = Close::new(close_code::POLICY, "rate_limit_exceeded");
+                    command(shared, Command::Disconnect(Box::new(close)));
+                    return Verdict::Drop;
+                }
+                Err(Told::Nothing) => return Verdict::Drop,
+            }
+        }
+        if self.core.middleware.is_empty() && !self.core.hooks.watch_messages() {
+            return Verdict::Pass;
+        }
+        match (&self.connection, Wish::of(&item.message, exchange)) {
             (Some(connection), Some(wish)) => {
                 Verdict::Later(guard::ask(self.core.clone(), connection.clone(), wish))
             }
@@ -286,18 +320,22 @@ impl Role for ServerRole {
         }
     }
 
-    fn refuse(&mut self, exchange: &Exchange, refusal: Refusal) -> Option<Refusal> {
-        let (Exchange::State(packet), Some(attendee)) = (exchange, &self.attendee) else {
-            return Some(refusal);
-        };
-        match &**packet {
-            Packet::Join(join) => {
-                let Refusal { code, message, .. } = refusal;
-                self.core.hub.keep_off(attendee, &join.channel, &code, message);
-                None
+    fn refused(
+        &mut self,
+        packet: &Packet,
+        error: ErrorPacket,
+        for_now: bool,
+    ) -> Option<ErrorPacket> {
+        match (packet, &self.attendee) {
+            (Packet::Join(join), Some(attendee)) => {
+                self.core.hub.refused(attendee, &join.channel, error, for_now)
             }
-            _ => Some(refusal),
+            _ => Some(error),
         }
+    }
+
+    fn throttled(&self) -> Vec<String> {
+        (*self.core.throttling.features()).clone()
     }
 
     fn state(
@@ -320,6 +358,9 @@ impl Role for ServerRole {
         echo: Option<bool>,
     ) -> Result<(), Refusal> {
         let Some(attendee) = &self.attendee else { return Ok(()) };
+        if self.core.throttling.drops(&message) {
+            return Ok(());
+        }
         if message.channel.is_some() {
             return self.core.hub.publish(attendee, message, echo);
         }
@@ -337,8 +378,9 @@ impl Role for ServerRole {
         Ok(())
     }
 
-    fn admitted_until(&mut self, expires: Time) {
+    fn came_back(&mut self, expires: Time, source: Option<Arc<Source>>) {
         self.expires = expires;
+        self.tally.come(source);
     }
 
     fn deadline(&self) -> Time {

@@ -14,6 +14,7 @@ use super::Core;
 use super::door::{Arrival, Door};
 use super::registry::Handshake;
 use super::role::ServerRole;
+use super::throttle;
 use crate::driver::Driver;
 use crate::shared::{Command, Shared};
 use crate::sync::{WaitList, lock, wait_for};
@@ -131,9 +132,12 @@ impl Run {
             let stopping = pin!(core.life.wait(|state| state.phase != Phase::Running));
             let doors = self.doors.iter_mut();
             let accepting = doors.map(|door| Box::pin(accept_all(&core, door.as_mut())));
-            match select(stopping, select_all(accepting)).await {
-                Either::Left(((), _)) => Ok(()),
-                Either::Right(((error, ..), _)) => Err(error),
+            let accepting = select_all(accepting);
+            // It only ever looks: it ends with the others.
+            let watching = pin!(throttle::watch(&core));
+            match select(stopping, select(accepting, watching)).await {
+                Either::Left(((), _)) | Either::Right((Either::Right(((), _)), _)) => Ok(()),
+                Either::Right((Either::Left(((error, ..), _)), _)) => Err(error),
             }
         };
         drop(self);
@@ -302,7 +306,7 @@ pub(super) fn command(shared: &Shared, command: Command) {
     waker.into_iter().for_each(Waker::wake);
 }
 
-async fn sleep(runtime: &Arc<dyn Runtime>, span: Duration) {
+pub(super) async fn sleep(runtime: &Arc<dyn Runtime>, span: Duration) {
     let mut timer = runtime.timer();
     timer.as_mut().reset(runtime.now() + span);
     timer.await;

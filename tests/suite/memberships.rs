@@ -240,7 +240,7 @@ async fn r29_a_connection_may_be_on_so_many_channels(stage: Stage) {
     join(&stage, &connection, "a").await;
     join(&stage, &connection, "b").await;
     let refused = stage.within("an answer", connection.channel("c").join()).await;
-    let Err(JoinError::Refused { code, message }) = refused else { panic!("{refused:?}") };
+    let Err(JoinError::Refused { code, message, .. }) = refused else { panic!("{refused:?}") };
     assert_eq!(code, "too_many_channels");
     assert!(message.contains('2'), "{message}");
     connection.channel("a").leave();

@@ -108,7 +108,11 @@ async fn r46_an_answer_that_fails_says_so(stage: Stage) {
     let pair = pair(&stage).await;
     pair.guest.on_request(async |_| Err::<String, _>("sold out"));
     let failed = ask(&stage, &pair, "?").await;
-    let expected = RequestError::Failed { code: "failed".into(), message: "sold out".into() };
+    let expected = RequestError::Failed {
+        code: "failed".into(),
+        message: "sold out".into(),
+        retry_after: None,
+    };
     assert_eq!(failed, Err(expected));
 }
 

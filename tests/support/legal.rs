@@ -66,6 +66,10 @@ impl Legal {
             }
             (At::Opened { attempts }, Event::Reconnect(n)) if *n == attempts => At::Open,
             (At::Open, Event::Message(_) | Event::Recovery(_) | Event::Missed(_)) => At::Open,
+            (At::Open, Event::Throttled(features)) => {
+                self.is(if features.is_empty() { Status::Open } else { Status::Throttled })?;
+                At::Open
+            }
             (At::Open, Event::Disconnect(end)) => {
                 let expected = if end.reconnects { Status::Connecting } else { Status::Closed };
                 self.is(expected)?;
@@ -87,12 +91,14 @@ impl Legal {
     }
 
     fn change(&mut self, to: Status) -> Result<(), String> {
-        use Status::{Closed, Closing, Connecting, Open};
+        use Status::{Closed, Closing, Connecting, Open, Throttled};
         let legal = matches!(
             (self.status, to),
             (Closed, Connecting)
                 | (Connecting, Open | Closed | Closing)
-                | (Open, Connecting | Closing | Closed)
+                | (Open | Throttled, Connecting | Closing | Closed)
+                | (Open, Throttled)
+                | (Throttled, Open)
                 | (Closing, Connecting | Closed)
         );
         if !legal {

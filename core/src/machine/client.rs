@@ -164,6 +164,7 @@ impl Machine {
     }
 
     fn open_client(&mut self, now: Time, peer: PeerLimits, mut ready: Option<Ready>) {
+        let was_throttled = !self.throttled.is_empty();
         let recovery = match ready.as_ref().map(|ready| ready.recovery) {
             Some(wire::Recovery::Recovered { received }) => {
                 let known =
@@ -189,6 +190,10 @@ impl Machine {
         }
         if self.outage.after_loss {
             self.event(Event::Recovery(recovery));
+        }
+        // What was held back on the link before is not any more, unless the server says so again.
+        if was_throttled {
+            self.event(Event::Throttled(Vec::new()));
         }
     }
 

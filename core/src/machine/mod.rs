@@ -103,6 +103,8 @@ pub struct Machine {
     stalls_since: Option<Time>,
     recoveries: u64,
     gaps: u64,
+    /// Packets received for the application, numbered or not.
+    arrived: u64,
     /// Numbers received in sessions before this one.
     received_before: u64,
 }
@@ -201,6 +203,7 @@ impl Machine {
             stalls_since: None,
             recoveries: 0,
             gaps: 0,
+            arrived: 0,
             received_before: 0,
             config,
         }

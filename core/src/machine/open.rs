@@ -226,6 +226,7 @@ impl Machine {
         } else {
             size + PACKET_OVERHEAD
         };
+        self.arrived += 1;
         self.received.push(Received { message, exchange, cost, numbered });
         match self.outputs.back_mut() {
             Some(Output::Messages(count)) => *count += 1,

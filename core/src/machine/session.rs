@@ -32,6 +32,8 @@ pub struct Counts {
     pub acknowledged: u64,
     /// Numbered packets that were received, those included that the peer told to be skipped or lost.
     pub received: u64,
+    /// Messages that were received, numbered or not, with what is asked, published and said beside them.
+    pub arrived: u64,
     /// Numbered messages for which a broadcast found no room, and which the peer is told to be lost.
     pub lost: u64,
     /// How often the session went on over another link.
@@ -65,6 +67,7 @@ impl Machine {
             replayed: counts.replayed,
             acknowledged: counts.acknowledged,
             received: self.received_before.saturating_add(self.inbound.numbers()),
+            arrived: self.arrived,
             lost: counts.lost,
             recoveries: self.recoveries,
             gaps: self.gaps,

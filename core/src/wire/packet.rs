@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::state::{Answer, Join, Leave, Members, Profile, Publish, Query};
+use crate::event::retry_after;
+use crate::machine::Refusal;
 use crate::{ConnectionId, Message};
 
 /// Names and values, in the order in which they were given.
@@ -234,11 +236,30 @@ impl ErrorPacket {
         Self { code: code.into(), message: message.into(), details: None }
     }
 
+    /// How long to wait before it is tried again, where the details say so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.details.as_ref().and_then(|details| retry_after(details))
+    }
+
     /// The same, with details of its own: else it would keep the frame that they lie in.
     #[must_use]
     pub(crate) fn owned(self) -> Self {
         let details = self.details.map(|details| Bytes::copy_from_slice(&details));
         Self { details, ..self }
+    }
+}
+
+impl From<Refusal> for ErrorPacket {
+    /// When to try again is told in the details, in whole milliseconds: `{"retry_after":250}`.
+    fn from(refusal: Refusal) -> Self {
+        let Refusal { code, message, retry_after } = refusal;
+        let mut error = Self::new(code, message);
+        error.details = retry_after.map(|wait| {
+            let millis = wait.as_nanos().div_ceil(1_000_000).min(u64::MAX.into());
+            format!(r#"{{"retry_after":{millis}}}"#).into()
+        });
+        error
     }
 }
 

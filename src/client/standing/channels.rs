@@ -249,7 +249,9 @@ impl Channels {
         let error =
             leave.error.unwrap_or_else(|| ErrorPacket::new("left", "taken off the channel"));
         let text = format!("channel `{}`: {}", leave.channel, error.message);
-        events.push(Event::Error(ErrorEvent::new(Origin::Peer, error.code.clone(), text)));
+        let mut told = ErrorEvent::new(Origin::Peer, error.code.clone(), text);
+        told.details.clone_from(&error.details);
+        events.push(Event::Error(told));
         one.members = None;
         one.stage = Stage::Refused(error);
     }

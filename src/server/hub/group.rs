@@ -20,6 +20,8 @@ pub(crate) struct Roll {
     pub(super) watchers: usize,
     /// Nobody is told any more who is there.
     pub(super) hidden: bool,
+    /// Something has happened that those who watch were not told of.
+    pub(super) stale: bool,
 }
 
 /// How one is in a group.

@@ -10,11 +10,12 @@ mod rooms;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytestring::ByteString;
 use moorline_core::machine::Refusal;
-use moorline_core::wire::{Join, Leave, Members, MembersKind, Packet, Profile};
+use moorline_core::wire::{ErrorPacket, Join, Leave, Members, MembersKind, Packet, Profile};
 use moorline_core::{Message, Runtime};
 
 pub(super) use self::attendee::Attendee;
@@ -49,6 +50,8 @@ pub(super) struct Hub {
     pub(super) rooms: RoomEvents,
     runtime: Arc<dyn Runtime>,
     shards: Vec<Shard>,
+    /// Nobody is told who is there, since the server has too much to do. Looked at under a group's lock.
+    presence_held: AtomicBool,
 }
 
 type Shard = Mutex<BTreeMap<Key, Arc<Group>>>;
@@ -56,7 +59,8 @@ type Shard = Mutex<BTreeMap<Key, Arc<Group>>>;
 impl Hub {
     pub(super) fn new(channels: Channels, runtime: Arc<dyn Runtime>) -> Self {
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
-        Self { channels, rooms: RoomEvents::default(), runtime, shards }
+        let presence_held = AtomicBool::new(false);
+        Self { channels, rooms: RoomEvents::default(), runtime, shards, presence_held }
     }
 
     fn shard(&self, key: &Key) -> &Shard {
@@ -175,6 +179,18 @@ impl Hub {
         }
     }
 
+    /// Has nobody told who is there, or everybody again; whether it is lifted by that. Then they have to
+    /// [catch up](Self::catch_up).
+    pub(super) fn hold_presence(&self, held: bool) -> bool {
+        self.presence_held.swap(held, Ordering::SeqCst) && !held
+    }
+
+    /// Tells those who miss something who is there, in a task of its own.
+    pub(super) fn catch_up(self: &Arc<Self>) {
+        let hub = self.clone();
+        self.runtime.spawn("presence", Box::pin(async move { presence::catch_up(&hub).await }));
+    }
+
     /// What a client says beside its messages.
     pub(super) fn hear(&self, attendee: &Arc<Attendee>, packet: Packet) -> Result<(), Refusal> {
         match packet {
@@ -236,9 +252,35 @@ impl Hub {
         code: &str,
         message: String,
     ) {
-        let error = Some(moorline_core::wire::ErrorPacket::new(code, message));
-        let leave = Leave { channel: channel.clone(), echo: None, error };
+        self.keep_off_with(attendee, channel, ErrorPacket::new(code, message));
+    }
+
+    fn keep_off_with(&self, attendee: &Arc<Attendee>, channel: &ByteString, error: ErrorPacket) {
+        let leave = Leave { channel: channel.clone(), echo: None, error: Some(error) };
         self.tell(attendee, Packet::Leave(Box::new(leave)));
+    }
+
+    /// A join was refused. One who is on the channel already stays there where it was refused for now: it is only not told
+    /// anew who is there, and hears of the error that is given back.
+    pub(super) fn refused(
+        &self,
+        attendee: &Arc<Attendee>,
+        channel: &ByteString,
+        error: ErrorPacket,
+        for_now: bool,
+    ) -> Option<ErrorPacket> {
+        let key = (Kind::Channel, channel.clone());
+        let group = self.get(&key);
+        let is_on = group.is_some_and(|group| lock(&group.roll).get(attendee).is_some());
+        if is_on && for_now {
+            self.tell(attendee, Packet::Members(Box::new(members(channel, MembersKind::Hidden))));
+            return Some(error);
+        }
+        if is_on {
+            self.leave(attendee, channel, Some(false));
+        }
+        self.keep_off_with(attendee, channel, error);
+        None
     }
 
     fn profile(&self, attendee: &Arc<Attendee>, profile: Profile) {

@@ -3,8 +3,10 @@
 //! What is told is sent under the channel's lock, so that what each has been told, put together, is who is there. One that was
 //! too slow for some of it is told of a gap, joins anew, and gets all of it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::Waker;
+use std::sync::atomic::Ordering;
+use std::task::{Poll, Waker};
 
 use bytestring::ByteString;
 use moorline_core::Member;
@@ -45,6 +47,7 @@ pub(super) fn entered(
     if membership.presence && !tells_nobody(hub, roll) {
         wakes.extend(snapshot(hub, &key.1, roll, attendee, None));
     } else {
+        roll.stale |= membership.presence && is_held(hub);
         let hidden = members(&key.1, MembersKind::Hidden);
         wakes.extend(one(hub, attendee, hidden));
     }
@@ -112,6 +115,38 @@ pub(super) fn set_away(hub: &Hub, key: &Key, attendee: &Arc<Attendee>, away: boo
     wake(wakes);
 }
 
+/// Nobody is held back any more: who watches and misses something is told anew. One shard after another, so that the server
+/// has not all of it to do at once.
+pub(super) async fn catch_up(hub: &Hub) {
+    for shard in &hub.shards {
+        let groups: Vec<_> = {
+            let shard = lock(shard);
+            let channels = shard.iter().filter(|((kind, _), _)| *kind == super::Kind::Channel);
+            channels.map(|(key, group)| (key.clone(), group.clone())).collect()
+        };
+        for (key, group) in groups {
+            let mut roll = lock(&group.roll);
+            let wakes = if roll.stale { review(hub, &key, &mut roll) } else { Vec::new() };
+            drop(roll);
+            wake(wakes);
+        }
+        yield_now().await;
+    }
+}
+
+/// Lets other tasks have their turn.
+async fn yield_now() {
+    let mut yielded = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
 /// Answers who asks for members: only those who are there may know.
 pub(super) fn answer(hub: &Hub, attendee: &Arc<Attendee>, ask: &Members) {
     let key = (super::Kind::Channel, ask.channel.clone());
@@ -132,12 +167,23 @@ pub(super) fn answer(hub: &Hub, attendee: &Arc<Attendee>, ask: &Members) {
 }
 
 fn tells_nobody(hub: &Hub, roll: &Roll) -> bool {
-    roll.hidden || !hub.channels.presence
+    roll.hidden || !hub.channels.presence || is_held(hub)
+}
+
+/// Whether the server has too much to do for that. Asked under the group's lock: what is not told is noted there before
+/// whoever lifts it can look.
+fn is_held(hub: &Hub) -> bool {
+    hub.presence_held.load(Ordering::SeqCst)
 }
 
 /// Whether there are too many to tell of, or few enough again: half of that, so that it does not change with each who comes.
 fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
-    if !hub.channels.presence || roll.watchers == 0 {
+    // While it is held back, whether there are too many does not matter.
+    if !hub.channels.presence || is_held(hub) {
+        return Vec::new();
+    }
+    let stale = std::mem::take(&mut roll.stale);
+    if roll.watchers == 0 {
         return Vec::new();
     }
     let (count, bytes) = (roll.len(), hub.channels.presence_bytes);
@@ -153,7 +199,8 @@ fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
     } else {
         count > limit || (could_be_heavy && heavy(1))
     };
-    if hidden == roll.hidden {
+    let told_already = hidden == roll.hidden && (hidden || !stale);
+    if told_already {
         return Vec::new();
     }
     roll.hidden = hidden;
@@ -163,8 +210,13 @@ fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
         roll.send(&mut fanout, None, |membership| membership.presence);
         return fanout.into_wakes();
     }
-    let watchers = roll.attendees().filter(|one| roll.get(one).is_some_and(|own| own.presence));
-    watchers.flat_map(|one| snapshot(hub, &key.1, roll, one, None)).collect()
+    let mut wakes = Vec::new();
+    for told in all(&key.1, roll, None) {
+        let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+        roll.send(&mut fanout, None, |membership| membership.presence);
+        wakes.extend(fanout.into_wakes());
+    }
+    wakes
 }
 
 /// Tells those who want to know of one who has come or gone.
@@ -177,6 +229,7 @@ fn delta(
     but: Option<u64>,
 ) -> Vec<Waker> {
     if roll.watchers == 0 || tells_nobody(hub, roll) {
+        roll.stale |= is_held(hub);
         return Vec::new();
     }
     let mut told = members(&key.1, kind);
@@ -186,7 +239,7 @@ fn delta(
     fanout.into_wakes()
 }
 
-/// Tells one who is there, in as many packets as it takes.
+/// Tells one who is there.
 fn snapshot(
     hub: &Hub,
     channel: &ByteString,
@@ -194,7 +247,13 @@ fn snapshot(
     attendee: &Arc<Attendee>,
     id: Option<u64>,
 ) -> Vec<Waker> {
-    let mut wakes = Vec::new();
+    let told = all(channel, roll, id);
+    told.into_iter().flat_map(|told| one(hub, attendee, told)).collect()
+}
+
+/// Who is there, in as many packets as it takes.
+fn all(channel: &ByteString, roll: &Roll, id: Option<u64>) -> Vec<Members> {
+    let mut packets = Vec::new();
     let mut told = Members { id, ..members(channel, MembersKind::All) };
     let mut bytes = 0;
     for present in roll.present() {
@@ -204,13 +263,13 @@ fn snapshot(
             || (bytes > BYTES_IN_A_PACKET && bytes > weight(&member))
         {
             let full = std::mem::take(&mut told.members);
-            wakes.extend(one(hub, attendee, Members { more: true, members: full, ..told.clone() }));
+            packets.push(Members { more: true, members: full, ..told.clone() });
             bytes = weight(&member);
         }
         told.members.push(member);
     }
-    wakes.extend(one(hub, attendee, told));
-    wakes
+    packets.push(told);
+    packets
 }
 
 fn one(hub: &Hub, attendee: &Arc<Attendee>, told: Members) -> Vec<Waker> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::plan::Dress;
 use moorline::Codec;
 use moorline::server::{Admission, Authenticator, Refusal, Visitor};
 use moorline_core::wire::{DecodeError, EncodeError, Packet};
@@ -89,6 +90,38 @@ impl Pending for AnyPending {
 
     async fn handshake(self) -> Result<Arrived, TransportError> {
         self.0.await
+    }
+}
+
+/// An acceptor whose peers are seen otherwise.
+pub(crate) struct Dressed(pub(crate) AnyAcceptor, pub(crate) Dress);
+
+impl Acceptor for Dressed {
+    type Pending = AnyPending;
+
+    async fn listen(&mut self) -> Result<(), TransportError> {
+        Acceptor::listen(&mut self.0).await
+    }
+
+    async fn accept(&mut self) -> Result<AnyPending, TransportError> {
+        let (pending, dress) = (Acceptor::accept(&mut self.0).await?, self.1.clone());
+        Ok(AnyPending(Box::pin(async move {
+            let (sender, receiver, mut peer) = pending.handshake().await?;
+            dress(&mut peer);
+            Ok((sender, receiver, peer))
+        })))
+    }
+
+    fn close(&mut self) {
+        Acceptor::close(&mut self.0);
+    }
+
+    fn local_address(&self) -> Option<String> {
+        Acceptor::local_address(&self.0)
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Acceptor::capabilities(&self.0)
     }
 }
 

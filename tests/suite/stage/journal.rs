@@ -90,6 +90,7 @@ pub(crate) fn word(event: &Event) -> String {
         Event::ReconnectFailed => "reconnect failed".to_owned(),
         Event::Unheard(count) => format!("unheard {count}"),
         Event::Lagged(count) => format!("lagged {count}"),
+        Event::Throttled(features) => format!("throttled [{}]", features.join(" ")),
         other => format!("{other:?}"),
     }
 }

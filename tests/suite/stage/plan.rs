@@ -7,15 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline::server::{
-    Admission, Authenticator, Channels, Middleware, Refusal, SessionLimits, Visitor,
+    Admission, Authenticator, Channels, Middleware, RateLimit, Refusal, SessionLimits, Throttle,
+    TrustedProxies, Visitor,
 };
 use moorline::{
     AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
     Heartbeat, Server,
 };
-use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
+use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Peer, Transport};
 
-use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec};
+use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec, Dressed};
 use super::{SECOND, Stage};
 
 type Credentials = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
@@ -204,7 +205,16 @@ pub(crate) struct ServerPlan {
     sessions: SessionLimits,
     buffer: Buffer,
     stalled_after: Duration,
+    throttle: Throttle,
+    rate_limit: Option<RateLimit>,
+    address_rate_limit: Option<RateLimit>,
+    connection_rate_limit: Option<RateLimit>,
+    trusted_proxies: TrustedProxies,
+    dress: Dress,
 }
+
+/// Changes what a server sees of a peer.
+pub(crate) type Dress = Arc<dyn Fn(&mut Peer) + Send + Sync>;
 
 impl ServerPlan {
     pub(super) fn new(stage: &Stage) -> Self {
@@ -230,6 +240,12 @@ impl ServerPlan {
             sessions: SessionLimits::default(),
             buffer: Buffer::off(),
             stalled_after: Config::STALLED_AFTER,
+            throttle: Throttle::new(),
+            rate_limit: None,
+            address_rate_limit: None,
+            connection_rate_limit: None,
+            trusted_proxies: TrustedProxies::default(),
+            dress: Arc::new(|_| {}),
             stage: stage.clone(),
         }
     }
@@ -251,10 +267,33 @@ impl ServerPlan {
         buffer: Buffer,
         stalled_after: Duration,
         channels: Channels,
+        throttle: Throttle,
+        trusted_proxies: TrustedProxies,
     }
 
     pub(crate) fn middleware(mut self, middleware: impl Middleware) -> Self {
         self.middleware.push(Arc::new(middleware));
+        self
+    }
+
+    pub(crate) fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = Some(limit);
+        self
+    }
+
+    pub(crate) fn address_rate_limit(mut self, limit: RateLimit) -> Self {
+        self.address_rate_limit = Some(limit);
+        self
+    }
+
+    pub(crate) fn connection_rate_limit(mut self, limit: RateLimit) -> Self {
+        self.connection_rate_limit = Some(limit);
+        self
+    }
+
+    /// Has the server see its peers so.
+    pub(crate) fn dress(mut self, dress: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        self.dress = Arc::new(dress);
         self
     }
 
@@ -283,7 +322,7 @@ impl ServerPlan {
     pub(crate) fn build(self) -> Server {
         let time = |span| self.stage.time(span);
         let mut builder = Server::builder()
-            .acceptor(self.stage.inner.venue.acceptor())
+            .acceptor(Dressed(self.stage.inner.venue.acceptor(), self.dress))
             .runtime(self.stage.runtime())
             .authenticator(AnyAuthenticator(self.authenticator))
             .heartbeat(self.heartbeat)
@@ -301,7 +340,12 @@ impl ServerPlan {
             .sessions(self.sessions)
             .buffer(scaled(&self.stage, self.buffer))
             .stalled_after(time(self.stalled_after))
-            .channels(self.channels.grace(time(self.channels.grace)));
+            .channels(self.channels.grace(time(self.channels.grace)))
+            .throttle(self.throttle)
+            .rate_limit(self.rate_limit)
+            .address_rate_limit(self.address_rate_limit)
+            .connection_rate_limit(self.connection_rate_limit)
+            .trusted_proxies(self.trusted_proxies);
         for middleware in self.middleware {
             builder = builder.add_middleware(middleware);
         }
