@@ -95,9 +95,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let taken = comet_chat.add_connection_listener("listenerId", ClassName);
     assert!(taken.is_err_and(|duplicate| duplicate.id == "listenerId"));
 
+    // A network where nothing arrives yet, to see it connecting.
+    network.partition("comet");
     comet_chat.open();
     assert_eq!(connection_status(&comet_chat), "connecting");
     said("onConnecting").await;
+    network.heal("comet");
     said("onConnected").await;
     said("the lamp is green").await;
     assert_eq!(connection_status(&comet_chat), "connected");

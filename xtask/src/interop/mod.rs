@@ -2,15 +2,14 @@
 //!
 //! The peers are the scripts in `interop/`. Each runs our programs by itself, and tells of each case in a line.
 
-mod bounded;
 mod install;
 mod tally;
 
 use std::path::Path;
 use std::time::Duration;
 
-use self::bounded::Bounded;
 use self::tally::Tally;
+use crate::bounded::Bounded;
 use crate::cargo;
 
 /// How long one peer may take; the longest needs 20 s on a slow machine.
