@@ -211,7 +211,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Editor::join(&network, "eve").await
     };
     let (one, other, eve) = tokio::join!(ann.type_in(anns), bob.type_in(bobs), trouble);
-    (one?, other?);
+    one.and(other)?;
     let eve = eve?;
     said("ann: Recovered").await;
     said("bob: Recovered").await;

@@ -21,18 +21,18 @@ pub(crate) fn say(line: impl Display) {
 /// # Panics
 ///
 /// When it is not within ten seconds.
-pub(crate) async fn said(start: &str) -> String {
+pub(crate) async fn said(start: &str) {
     let found = async {
-        loop {
-            let mut lines = SAID.lock().expect("nobody panics under it");
-            let at = lines.iter().position(|line| line.starts_with(start));
-            if let Some(line) = at.map(|at| lines.remove(at)) {
-                return line;
-            }
-            drop(lines);
+        while !take(start) {
             sleep(Duration::from_millis(1)).await;
         }
     };
     let found = timeout(Duration::from_secs(10), found).await;
-    found.unwrap_or_else(|_| panic!("nobody has said {start:?}"))
+    found.unwrap_or_else(|_| panic!("nobody has said {start:?}"));
+}
+
+fn take(start: &str) -> bool {
+    let mut lines = SAID.lock().expect("nobody panics under it");
+    let at = lines.iter().position(|line| line.starts_with(start));
+    at.map(|at| lines.remove(at)).is_some()
 }
