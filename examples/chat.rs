@@ -9,7 +9,8 @@
 //! themselves. In the terminal the end of the input (Ctrl-D) leaves. Another address: `serve 127.0.0.1:9000`,
 //! `join ann ws://127.0.0.1:9000/realtime`.
 //!
-//! The server is mounted in a router of axum's, beside the page.
+//! The server is mounted in a router of axum's, beside the page. The room is a channel, on which the clients publish; who is there
+//! they know from its presence.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -17,14 +18,15 @@ use std::io::BufRead;
 use std::sync::Arc;
 use std::thread;
 
+use async_trait::async_trait;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::Html;
 use axum::routing::get;
 use futures_util::StreamExt;
-use moorline::server::{Admission, Refusal, Visitor};
+use moorline::server::{Admission, Middleware, Refusal, Visitor};
 use moorline::{
-    Client, Connection, Event, EventStreams, Message, Mount, SendError, Server, Status, Tokio,
-    WebSocket, WebSockets,
+    Client, Connection, Event, EventStreams, Member, Message, Mount, PresenceChange, SendError,
+    Server, ServerConnection, Status, Tokio, WebSocket, WebSockets,
 };
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -32,13 +34,21 @@ use tokio::sync::mpsc;
 
 const ADDRESS: &str = "127.0.0.1:7777";
 
+const ROOM: &str = "lobby";
+
 const USAGE: &str = "usage: chat [serve [ADDRESS]] | chat join NAME [URL]";
 
-/// What somebody said.
+/// What somebody says.
 #[derive(Serialize, Deserialize)]
 struct Line {
     from: String,
     text: String,
+}
+
+/// What the others see of somebody.
+#[derive(Serialize, Deserialize)]
+struct Profile {
+    name: String,
 }
 
 #[tokio::main]
@@ -63,25 +73,18 @@ async fn serve(address: &str) -> Result<(), Box<dyn Error>> {
         .acceptor(acceptor)
         .runtime(Tokio::current())
         .authenticator(name_of)
+        .add_middleware(OwnName)
         .build();
-
-    let all = server.clone();
-    server.on_connect(async move |connection| {
-        let name = connection.identity().unwrap_or("somebody").to_owned();
-        tell(&all, &name, "has come")?;
-        tell_who(&all)?;
-        while let Some(message) = connection.next_message().await {
-            if let Some(text) = message.text() {
-                tell(&all, &name, text)?;
-            }
-        }
+    server.on_connect(async |connection| {
+        println!("{} has come", connection.identity().unwrap_or("somebody"));
         Ok(())
     });
-    let all = server.clone();
-    server.on_disconnect(move |connection, _| {
-        let name = connection.identity().unwrap_or("somebody");
-        if let Err(error) = tell(&all, name, "has gone").and_then(|()| tell_who(&all)) {
-            eprintln!("{error}");
+    server.on_disconnect(|connection, _| {
+        println!("{} has gone", connection.identity().unwrap_or("somebody"));
+    });
+    server.on_message(|_, message| {
+        if let Ok(Line { from, text }) = message.json() {
+            println!("{from}: {text}");
         }
     });
     server.start().await?;
@@ -112,37 +115,44 @@ async fn name_of(visitor: Arc<Visitor>) -> Result<Admission, Refusal> {
     }
 }
 
-/// Tells everybody what `from` said.
-fn tell(server: &Server, from: &str, text: &str) -> Result<(), SendError> {
-    let line = Line { from: from.to_owned(), text: text.to_owned() };
-    let message = Message::from_json(&line).map_err(|error| SendError::Json(error.to_string()))?;
-    server.emit(message.on("chat"))?;
-    println!("{from}: {text}");
-    Ok(())
-}
+/// Nobody speaks in another one's name.
+struct OwnName;
 
-/// Tells everybody who is there.
-fn tell_who(server: &Server) -> Result<(), SendError> {
-    let all = server.connections();
-    let names: BTreeSet<_> = all.iter().filter_map(|connection| connection.identity()).collect();
-    let message = Message::from_json(&names).map_err(|error| SendError::Json(error.to_string()))?;
-    server.emit(message.on("who"))?;
-    Ok(())
+#[async_trait]
+impl Middleware for OwnName {
+    async fn message(
+        &self,
+        connection: &ServerConnection,
+        message: &Message,
+    ) -> Result<(), Refusal> {
+        match message.json() {
+            Ok(Line { from, .. }) if Some(&*from) == connection.identity() => Ok(()),
+            _ => Err(Refusal::for_good("not_you", "say it in your own name")),
+        }
+    }
 }
 
 async fn join(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
-    let name = name.to_owned();
+    let credentials = name.to_owned();
     let connection = Client::builder()
         .transport(WebSocket::new(url, Tokio::current())?)
         .runtime(Tokio::current())
         .credentials(move || {
-            let name = name.clone();
+            let name = credentials.clone();
             async move { Ok::<_, SendError>(name) }
         })
         .build()
         .closed();
-    connection.on_channel("chat", |Line { from, text }| println!("{from}: {text}"));
-    connection.on_channel("who", |names: Vec<String>| println!("── here: {} ──", names.join(", ")));
+    let room = connection.channel(ROOM);
+    connection.on_channel(ROOM, |Line { from, text }| println!("{from}: {text}"));
+    let weak = connection.downgrade();
+    room.on_presence(move |presence| {
+        let Some(connection) = weak.upgrade() else { return };
+        match presence.change {
+            PresenceChange::Joined(one) => println!("── {} has come ──", name_in(&one)),
+            _ => println!("── here: {} ──", present(&connection).join(", ")),
+        }
+    });
     connection.on_any(|event| match event {
         Event::Connect(_) => eprintln!("── connected ──"),
         Event::Disconnect(end) => eprintln!("── {end} ──"),
@@ -150,9 +160,11 @@ async fn join(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
         _ => {}
     });
 
+    connection.update_profile(&Profile { name: name.to_owned() })?;
     connection.connect().await?;
+    room.join().await?;
     tokio::select! {
-        () = say_all(&connection) => {
+        () = say_all(&connection, name) => {
             connection.disconnect();
             closed(&connection).await;
         }
@@ -160,6 +172,18 @@ async fn join(name: &str, url: &str) -> Result<(), Box<dyn Error>> {
         () = closed(&connection) => {}
     }
     Ok(())
+}
+
+/// Who is in the room, by name.
+fn present(connection: &Connection) -> Vec<String> {
+    let members = connection.channel(ROOM).present().unwrap_or_default();
+    // Somebody may be there twice.
+    members.iter().map(name_in).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+fn name_in(member: &Member) -> String {
+    let profile = member.profile::<Profile>().ok().flatten();
+    profile.map_or_else(|| "somebody".to_owned(), |profile| profile.name)
 }
 
 /// Waits until it is closed, and does not come back.
@@ -173,12 +197,13 @@ async fn closed(connection: &Connection) {
 }
 
 /// Says what is typed, until there is no more. While there is no connection it waits for one.
-async fn say_all(connection: &Connection) {
+async fn say_all(connection: &Connection, name: &str) {
     let mut lines = typed();
-    while let Some(line) = lines.recv().await {
+    while let Some(text) = lines.recv().await {
         let said = async {
             connection.opened().await?;
-            connection.send(line).await?;
+            let line = Line { from: name.to_owned(), text };
+            connection.channel(ROOM).publish(Message::from_json(&line)?).await?;
             Ok::<_, Box<dyn Error>>(())
         };
         if let Err(error) = said.await {

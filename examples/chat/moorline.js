@@ -6,6 +6,13 @@ const SILENCE = 50_000;
 /** Our own word for it. */
 const SILENT = 4999;
 
+/** What takes a number of the session, beside messages. */
+const NUMBERED = new Set(["request", "response", "join", "leave", "members", "profile", "properties", "query", "result"]);
+
+/** Whether a packet takes a number: both ends count those, to know after a loss what is missing. */
+const isNumbered = (packet) =>
+  ["message", "publish"].includes(packet.type) ? (packet.class ?? "at_least_once") === "at_least_once" : NUMBERED.has(packet.type);
+
 /** Each opens a link: it says `open()`, then `frame(text)`s, and at last `lost(code)` once. */
 export const transports = {
   websocket(url, { open, frame, lost }) {
@@ -74,15 +81,20 @@ export const transports = {
 
 /**
  * A connection that holds: it opens, comes back when it is lost, and continues its session, so that nothing is lost or doubled
- * either way. `on.message(packet)`, `on.status({ status, id, attempts, recovered })`, `on.unconfirmed(packet)`: what had been sent
- * when a session ended, and may have arrived.
+ * either way. Where a session begins anew, its profile and its channels are told first, and then what waits.
+ *
+ * `on.message(packet)`; `on.status({ status, id, attempts, recovered })`; `on.members({ channel, kind, changed, members })`: who is
+ * on a channel, `{ id, data }` each, or `undefined` when the server does not tell; `on.unconfirmed(packet)`: what had been sent
+ * when a session ended, and may have arrived; `on.error({ code, message })`.
  */
 export function connect(url, transport, auth, on) {
   let link, ready = false, ended = false, session, attempt = 0, attempts = 0, silence, retry;
   let received = 0, unnumbered = 0; // of what the server sends
-  let kept = []; // what it has not acknowledged: { packet, sent }
+  let kept = []; // what it has not acknowledged, in order: { packet, sent }
   let acknowledged = 0;
   let now; // the link of now
+  let profile; // a packet, as each of the joins
+  const joins = new Map(), there = new Map(), coming = new Map(); // by channel; the two last have members by id
 
   const put = (packet) => link.send(JSON.stringify(packet));
   const tell = (status, more) => on.status({ status, attempts, ...more });
@@ -134,7 +146,10 @@ export function connect(url, transport, auth, on) {
       case "skip":
       case "gap":
         received += packet.count;
-        return put({ type: "ack", numbered: received, unnumbered });
+        acknowledge();
+        // Who has come or gone may be among what is lost.
+        if (packet.type === "gap") joins.forEach(post);
+        return;
       case "ack":
         kept.splice(0, (packet.numbered ?? 0) - acknowledged);
         acknowledged = Math.max(acknowledged, packet.numbered ?? 0);
@@ -142,12 +157,41 @@ export function connect(url, transport, auth, on) {
       case "error":
         if (packet.code.startsWith("session_")) session = undefined;
         return on.error?.(packet);
-      case "message":
-        if ((packet.class ?? "at_least_once") === "at_least_once") received += 1;
-        else unnumbered += 1;
-        on.message(packet);
-        if (ready) put({ type: "ack", numbered: received, unnumbered });
     }
+    if (isNumbered(packet)) received += 1;
+    else if (packet.type === "message") unnumbered += 1;
+    else return;
+    hear(packet);
+    if (ready) acknowledge();
+  };
+  const acknowledge = () => put({ type: "ack", numbered: received, unnumbered });
+
+  const hear = (packet) => {
+    switch (packet.type) {
+      case "message":
+        return on.message(packet);
+      case "members":
+        return hearMembers(packet);
+      case "leave":
+        // The server has taken us off, or did not let us on.
+        joins.delete(packet.channel);
+        there.delete(packet.channel);
+        return on.error?.(packet.error ?? { code: "left", message: `taken off ${packet.channel}` });
+      case "request":
+        return post({ type: "response", id: packet.id, error: { code: "no_handler", message: "nobody answers here" } });
+    }
+  };
+  const hearMembers = ({ channel, kind, more, members = [] }) => {
+    const known = (kind === "all" ? coming : there).get(channel) ?? new Map();
+    // Who has gone is told by its id alone.
+    const changed = members.map((member) => (kind === "left" && known.get(member.id)) || member);
+    for (const member of members) kind === "left" ? known.delete(member.id) : known.set(member.id, member);
+    // There may be too many for one packet.
+    if (more) return coming.set(channel, known);
+    coming.delete(channel);
+    if (!joins.has(channel)) return;
+    kind === "hidden" ? there.delete(channel) : there.set(channel, known);
+    on.members?.({ channel, kind, changed, members: kind === "hidden" ? undefined : [...known.values()] });
   };
 
   const welcome = ({ id, session: granted, recovery }) => {
@@ -158,24 +202,46 @@ export function connect(url, transport, auth, on) {
       acknowledged = recovery.received;
     } else {
       received = acknowledged = 0;
-      kept.filter(({ sent }) => sent).forEach(({ packet }) => on.unconfirmed?.(packet));
-      kept = kept.filter(({ sent }) => !sent);
+      coming.clear();
+      const messages = kept.filter(({ packet }) => ["message", "publish"].includes(packet.type));
+      const standing = [profile, ...joins.values()].filter(Boolean).map((packet) => ({ packet }));
+      kept = [...standing, ...messages.filter(({ sent }) => !sent)];
+      messages.filter(({ sent }) => sent).forEach(({ packet }) => on.unconfirmed?.(packet));
     }
     session = granted ?? (recovered ? session : undefined);
     ready = true;
     attempts = 0;
-    tell("open", { id, recovered });
-    if (received + unnumbered > 0) put({ type: "ack", numbered: received, unnumbered });
+    if (received + unnumbered > 0) acknowledge();
     kept.forEach((entry) => (put(entry.packet), (entry.sent = true)));
+    tell("open", { id, recovered });
+  };
+
+  /** Sends, now or as soon as it is open. What has no number is sent now or never. */
+  const post = (packet) => {
+    if (isNumbered(packet)) kept.push({ packet, sent: ready });
+    if (ready) put(packet);
   };
 
   open();
   return {
-    /** Sends, now or as soon as it is open. */
-    send(message) {
-      const entry = { packet: { type: "message", ...message }, sent: ready };
-      kept.push(entry);
-      if (ready) put(entry.packet);
+    /** Sends a message to the server. */
+    send: (message) => post({ type: "message", ...message }),
+    /** Sends a message to all who are on its `channel`. */
+    publish: (message) => post({ type: "publish", ...message }),
+    /** What the others see of us: any value of JSON. */
+    updateProfile(data) {
+      profile = { type: "profile", data };
+      post(profile);
+    },
+    /** Joins a channel, and stays on it until `leave`. `options`: `echo`, `presence`. */
+    join(channel, options) {
+      joins.set(channel, { type: "join", channel, ...options });
+      post(joins.get(channel));
+    },
+    leave(channel) {
+      if (!joins.delete(channel)) return;
+      there.delete(channel);
+      post({ type: "leave", channel });
     },
     /** Ends it for good. */
     close() {

@@ -1,9 +1,11 @@
 //! The project's own tasks: `cargo xtask <task>`.
 
 mod bench;
+mod bounded;
 mod cargo;
 mod check;
 mod crates;
+mod examples;
 mod faults;
 mod fuzz;
 mod interop;
@@ -17,7 +19,9 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask <task>
 
-  test     runs every test: the whole workspace with all features, its documentation's examples, the planted faults
+  test     runs every test: the whole workspace with all features, its documentation's examples, its programs in `examples`,
+           the planted faults
+  examples runs the programs in `examples` that end by themselves: `test` does too
   check    looks at everything else: format, clippy, rustdoc, each feature by itself, the number of crates
   interop  talks to Node's `ws`, Python's `websockets` and a bare socket; needs Node, npm and Python. `interop NAME`: those
            peers whose name has that in it
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match args.as_slice() {
         ["test"] => test::run(),
+        ["examples"] => examples::run().map(|sum| println!("{sum}")),
         ["check"] => check::run(),
         ["interop"] => interop::run(""),
         ["interop", name] => interop::run(name),

@@ -1,7 +1,7 @@
 //! `cargo xtask test`: every test there is, with Rust alone.
 
 use crate::report::Report;
-use crate::{cargo, faults, simulate};
+use crate::{cargo, examples, faults, simulate};
 
 /// Every target of every member that has tests, and the examples in documentation.
 const ALL: [&str; 4] = ["test", "--workspace", "--all-features", "--no-fail-fast"];
@@ -18,6 +18,7 @@ pub(crate) fn run() -> Result<(), String> {
         let ended = cargo::run_seen(&ALL, |line| count.add(line));
         count.told(ended)
     });
+    report.step("examples", examples::run);
     report.step("planted faults", || {
         faults::run()?;
         Ok("each was noticed".into())

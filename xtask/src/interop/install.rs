@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::bounded::Bounded;
+use crate::bounded::Bounded;
 
 /// How long one step may take, over a slow line.
 const LIMIT: Duration = Duration::from_secs(300);

@@ -2,27 +2,27 @@
 //!
 //! The peers are the scripts in `interop/`. Each runs our programs by itself, and tells of each case in a line.
 
-mod bounded;
 mod install;
 mod tally;
 
 use std::path::Path;
 use std::time::Duration;
 
-use self::bounded::Bounded;
 use self::tally::Tally;
+use crate::bounded::Bounded;
 use crate::cargo;
 
 /// How long one peer may take; the longest needs 20 s on a slow machine.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// What each peer is, its script, and the program of ours that it runs.
-const PEERS: [(&str, &str, &[&str]); 11] = [
+const PEERS: [(&str, &str, &[&str]); 12] = [
     ("Node `ws` as client", "node_client.mjs", &["echo_server"]),
     ("Node `ws` as server", "node_server.mjs", &["echo_client"]),
     ("`eventsource`, undici, curl as clients of SSE", "sse_client.mjs", &["echo_server", "news"]),
     ("Node as a server of SSE", "sse_server.mjs", &["listen"]),
     ("Chromium on the chat's page", "browser.mjs", &["chat", "screenshots"]),
+    ("JavaScript of the chat's page", "chat_client.mjs", &["chat"]),
     ("JavaScript of docs/protocol.md", "json_client.mjs", &["echo_server"]),
     ("Python `websockets` as client", "python_client.py", &["echo_server"]),
     ("handshakes, bare client", "handshakes.py", &["server", "echo_server"]),

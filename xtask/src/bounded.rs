@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// See the [module](self). Dropped, it kills what still runs.
-pub(super) struct Bounded {
+pub(crate) struct Bounded {
     name: String,
     child: Child,
     lines: Receiver<String>,
@@ -17,7 +17,7 @@ pub(super) struct Bounded {
 
 impl Bounded {
     /// Starts a program, in a folder if one is given. Its errors go to the terminal.
-    pub(super) fn start<A: AsRef<OsStr>>(
+    pub(crate) fn start<A: AsRef<OsStr>>(
         program: &Path,
         args: impl IntoIterator<Item = A>,
         folder: Option<&Path>,
@@ -49,7 +49,7 @@ impl Bounded {
     /// # Errors
     ///
     /// When it fails, or takes longer than `limit`.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         mut self,
         limit: Duration,
         mut see: impl FnMut(&str),
