@@ -97,7 +97,7 @@ impl ServerRole {
 
     fn opened(&mut self, shared: &Arc<Shared>) {
         self.handshake = None;
-        if let Some(session) = &self.session {
+        if let Some(session) = &mut self.session {
             session.attach();
         }
         self.tally.opened(self.core.hub.channels.per_connection);
@@ -246,7 +246,7 @@ impl Role for ServerRole {
     }
 
     fn keeps(&mut self, bytes: usize) {
-        if let Some(session) = &self.session {
+        if let Some(session) = &mut self.session {
             session.keeps(bytes);
         }
     }
@@ -268,7 +268,7 @@ impl Role for ServerRole {
                 if let Some(end) = &mut self.end {
                     end.reconnects = false;
                 }
-                if let Some(session) = &self.session {
+                if let Some(session) = &mut self.session {
                     session.detach();
                 }
                 self.expires = Time::MAX;

@@ -105,6 +105,9 @@ pub(super) struct ClientSide {
 pub(super) struct Seat {
     sessions: Arc<Sessions>,
     id: String,
+    /// What it holds: told to all only while it waits, since there is one lock for all.
+    bytes: usize,
+    waits: bool,
 }
 
 impl Sessions {
@@ -129,7 +132,8 @@ impl Sessions {
             waits: None,
         };
         lock(&self.state).all.insert(id.clone(), session);
-        (Seat { sessions: self.clone(), id: id.clone() }, SessionGrant { id, secret })
+        let seat = Seat { sessions: self.clone(), id: id.clone(), bytes: 0, waits: false };
+        (seat, SessionGrant { id, secret })
     }
 
     /// The session that a client may have; `None` where there is none any more, or it was in another codec.
@@ -177,7 +181,8 @@ impl PartialEq for Proof {
 
 impl Seat {
     /// Its link is lost. Others may have to go for it.
-    pub(super) fn detach(&self) {
+    pub(super) fn detach(&mut self) {
+        self.waits = true;
         let mut state = lock(&self.sessions.state);
         state.losses += 1;
         let loss = state.losses;
@@ -185,6 +190,7 @@ impl Seat {
         if session.waits.replace(loss).is_some() {
             return;
         }
+        session.bytes = self.bytes;
         let (bytes, identity) = (session.bytes, session.client.identity.clone());
         state.waiting.insert(loss, self.id.clone());
         state.bytes += bytes;
@@ -208,13 +214,18 @@ impl Seat {
     }
 
     /// It has a link again.
-    pub(super) fn attach(&self) {
+    pub(super) fn attach(&mut self) {
+        self.waits = false;
         let mut state = lock(&self.sessions.state);
         state.attach(&self.id);
     }
 
     /// It holds so many bytes.
-    pub(super) fn keeps(&self, bytes: usize) {
+    pub(super) fn keeps(&mut self, bytes: usize) {
+        self.bytes = bytes;
+        if !self.waits {
+            return;
+        }
         let mut state = lock(&self.sessions.state);
         let Some(session) = state.all.get_mut(&self.id) else { return };
         let before = std::mem::replace(&mut session.bytes, bytes);
