@@ -36,18 +36,20 @@ impl<'a> Fanout<'a> {
         Self { packet, about: None, runtime, encoded, emitted: Emitted::default(), wakes }
     }
 
+    /// As that one would be sent it; `None` where it has not said what it speaks.
+    pub(super) fn frame(&mut self, shared: &Shared) -> Option<Result<Frame, EncodeError>> {
+        let codec = shared.codec.get()?;
+        if let Some((_, frame)) = self.encoded.iter().find(|(name, _)| *name == codec.name()) {
+            return Some(frame.clone());
+        }
+        let frame = codec.encode(self.packet.clone());
+        self.encoded.push((codec.name(), frame.clone()));
+        Some(frame)
+    }
+
     /// Sends it to one more, without waiting. One without room is told what it misses.
     pub(super) fn send(&mut self, shared: &Arc<Shared>) {
-        let Some(codec) = shared.codec.get() else { return };
-        let known = self.encoded.iter().find(|(name, _)| *name == codec.name());
-        let frame = match known {
-            Some((_, frame)) => frame.clone(),
-            None => {
-                let frame = codec.encode(self.packet.clone());
-                self.encoded.push((codec.name(), frame.clone()));
-                frame
-            }
-        };
+        let Some(frame) = self.frame(shared) else { return };
         let sent = frame.is_ok_and(|frame| {
             let outgoing = match &self.about {
                 Some(about) => about.outgoing(frame, self.runtime),

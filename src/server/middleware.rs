@@ -66,4 +66,14 @@ pub trait Middleware: Send + Sync + 'static {
     async fn join(&self, connection: &ServerConnection, channel: &str) -> Result<(), Refusal> {
         Ok(())
     }
+
+    /// A client wants to ask a query, as it has written it. It is asked before the engine is; several at a time of one connection,
+    /// beside what else that sends.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told: the query fails with that.
+    async fn query(&self, connection: &ServerConnection, query: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
 }

@@ -13,6 +13,7 @@ mod guard;
 mod hooks;
 mod hub;
 mod middleware;
+mod queries;
 mod registry;
 mod role;
 mod run;
@@ -35,12 +36,14 @@ pub use self::group::{Group, UserEvent};
 pub use self::hooks::HookError;
 pub use self::hub::RoomEvent;
 pub use self::middleware::Middleware;
+pub use self::queries::{QueryLimits, QueryStats};
 pub use self::run::Stopped;
 pub use self::sessions::SessionLimits;
 pub use moorline_core::machine::Refusal;
 
 use self::hooks::Hooks;
 use self::hub::Hub;
+use self::queries::Queries;
 use self::registry::Registry;
 use self::run::{Life, Run};
 use self::sessions::Sessions;
@@ -99,6 +102,7 @@ struct Core {
     sessions: Arc<Sessions>,
     hooks: Hooks,
     hub: Arc<Hub>,
+    queries: Queries,
     middleware: Vec<Arc<dyn Middleware>>,
     life: Life,
 }
