@@ -49,6 +49,8 @@ pub(crate) struct Delivery {
     driver_waits: bool,
     unheard: u64,
     status: Status,
+    /// A lazy connection that was never used: there may be messages yet.
+    asleep: bool,
     ended: bool,
     window: usize,
     held: usize,
@@ -118,6 +120,7 @@ impl Delivery {
             driver_waits: false,
             unheard: 0,
             status: Status::Closed,
+            asleep: config.lazy,
             ended: false,
             window: config.window,
             held: 0,
@@ -415,6 +418,13 @@ impl Delivery {
     /// The application has begun to connect: there may be messages again.
     pub(crate) const fn begin_connecting(&mut self) {
         self.status = Status::Connecting;
+        self.asleep = false;
+    }
+
+    /// It was never used, and is not opened by a first use any more.
+    pub(crate) fn stay_closed(&mut self, wakes: &mut Vec<Waker>) {
+        self.asleep = false;
+        wakes.extend(self.readers.first());
     }
 
     /// The next message of the inbox, and whether to wake the driver; `None` inside when there will be
@@ -429,7 +439,7 @@ impl Delivery {
             None => {
                 // The next one comes to the same place, which is in the processor's cache.
                 self.inbox.clear();
-                (self.ended || self.status == Status::Closed).then_some(None)
+                (self.ended || (self.status == Status::Closed && !self.asleep)).then_some(None)
             }
         }
     }

@@ -70,7 +70,8 @@ impl Handle {
     /// Sends a message; waits while the queue is full.
     ///
     /// `Ok` means accepted: it goes out in order with the others, and the [`Receipt`] tells what becomes of it. While
-    /// the connection is lost and may come back, messages wait in the [`Buffer`](crate::Buffer).
+    /// the connection is lost and may come back, messages wait in the [`Buffer`](crate::Buffer). The first one opens a lazy
+    /// connection (R2), and waits for that where there is no buffer.
     ///
     /// ```
     /// # use moorline::{Class, Handle, Message, SendError};
@@ -117,14 +118,20 @@ impl Handle {
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send), and [`SendError::Full`] where that would wait.
+    /// As [`send`](Self::send), and [`SendError::Full`] where that would wait for room. The first use of a lazy connection
+    /// without a buffer opens it and gives [`SendError::NotConnected`].
     pub fn try_send(&self, message: impl Into<Message>) -> Result<Receipt<'_>, SendError> {
         let outgoing = self.encode(message.into())?;
         let numbered = self.is_numbered(&outgoing);
+        self.open_if_lazy();
         let mut state = lock(&self.shared.state);
         // Those who wait for room came first.
         let sent = if state.room.is_empty() { state.send(&mut Ok(outgoing)) } else { None };
-        let full = SendError::Full { queued: state.queued(), limit: self.config().queue };
+        let full = if state.opens_lazily() && self.config().buffer.count == 0 {
+            SendError::NotConnected
+        } else {
+            SendError::Full { queued: state.queued(), limit: self.config().queue }
+        };
         drop(state);
         let (ticket, waker) = sent.ok_or(full)??;
         wake(waker);
@@ -147,6 +154,7 @@ impl Handle {
                 Ok(message) => self.is_numbered(message),
                 Err(error) => return Poll::Ready(Err(error.clone())),
             };
+            self.open_if_lazy();
             let accepted = ready!(place.poll(context, |state| state.send(&mut outgoing)));
             let (ticket, waker) = accepted?;
             wake(waker);
@@ -389,7 +397,7 @@ impl Handle {
         self.remove(|_, kind| kind == Kind::Any)
     }
 
-    /// Removes all listeners of all kinds; how many there were.
+    /// Removes all listeners of all kinds, [listener objects](crate::ConnectionListener) too; how many there were.
     pub fn off_all(&self) -> usize {
         self.remove(|_, _| true)
     }
@@ -403,12 +411,17 @@ impl Handle {
     pub(crate) fn add(&self, callback: Callback, once: bool) -> Token {
         let mut wakes = Vec::new();
         let (token, start) = lock(&self.shared.delivery).add_listener(callback, once, &mut wakes);
+        self.listens(start, wakes);
+        token
+    }
+
+    /// A listener was added: starts the task that runs them, if that has to be.
+    pub(crate) fn listens(&self, start: bool, wakes: Vec<Waker>) {
         wakes.into_iter().for_each(Waker::wake);
         if start {
             let task = listeners::run(self.shared.clone());
             self.shared.runtime.spawn("listeners", Box::pin(task));
         }
-        token
     }
 
     fn remove(&self, which: impl Fn(Token, Kind) -> bool) -> usize {

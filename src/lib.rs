@@ -41,7 +41,7 @@
 //! | the manual, a page for each subject | [`guide`] |
 //! | a client | [`Client`] opens a [`Connection`] |
 //! | a server | [`Server`] takes in a [`ServerConnection`] each; who may come in: [`server`] |
-//! | sending and listening, on both ends | [`Handle`], [`Message`], [`event`], [`Event`] |
+//! | sending and listening, on both ends | [`Handle`], [`Message`], [`event`], [`Event`], [`ConnectionListener`] |
 //! | streams | [`Events`], [`Messages`], [`Statuses`] |
 //! | why something failed | [`ConnectError`], [`SendError`], [`Disconnect`] with its [`Reason`] |
 //! | when to try again, and signs of life | [`Backoff`], [`Heartbeat`]; all defaults: [`Config`] |
@@ -92,16 +92,17 @@ pub use error::{
     RequestError, RunError, SendError, StopError,
 };
 pub use handle::Handle;
-pub use listeners::{Outcome, Token};
+pub use listeners::{ConnectionListener, DuplicateListener, Outcome, Token};
 #[cfg(feature = "async-std")]
 pub use moorline_async_std::AsyncStd;
 pub use moorline_core::machine::{Dropped, Outcome as SendOutcome};
 pub use moorline_core::wire::{Binary, Codec, Json, Raw};
 pub use moorline_core::{
-    Acceptor, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config, Connected, ConnectionId,
-    Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Member, Message, MessageError,
-    Origin, Overflow, Peer, Presence, PresenceChange, QueryError, QueryFailure, Reason, Recovery,
-    Runtime, Status, Time, Transport, TransportError, close_code,
+    Acceptor, AppState, AppStateMode, Backoff, BoxTransport, Buffer, Class, CloseFrame, Config,
+    Connected, ConnectionId, Data, Disconnect, ErrorEvent, Event, Fallback, Heartbeat, Member,
+    Message, MessageError, NetworkHint, Origin, Overflow, Peer, Presence, PresenceChange,
+    QueryError, QueryFailure, Reason, Recovery, Runtime, Status, Time, Transport, TransportError,
+    close_code,
 };
 #[cfg(all(feature = "http-server", any(feature = "sse", feature = "websocket")))]
 pub use moorline_http::{

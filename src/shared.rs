@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use moorline_core::machine::{Counts, Dropped, Outcome, Outgoing};
 use moorline_core::wire::{Close, Codec, cost};
-use moorline_core::{Buffer, Capabilities, Class, Config, ConnectionId, Frame, Overflow, Runtime};
+use moorline_core::{
+    AppState, Buffer, Capabilities, Class, Config, ConnectionId, Frame, NetworkHint, Overflow,
+    Runtime,
+};
 
+use crate::client::Lazy;
 use crate::delivery::Delivery;
 use crate::driver::{Coming, Link};
 use crate::receipt::Outcomes;
@@ -43,6 +47,8 @@ pub(crate) struct State {
     published: Status,
     /// The application has called `disconnect`, and not `connect` since.
     pub(crate) leaving: bool,
+    /// A lazy connection's way to its first open.
+    pub(crate) lazy: Lazy,
     /// How many bytes may wait to be sent.
     limit: usize,
     /// What may wait while the connection is lost.
@@ -100,6 +106,10 @@ pub(crate) enum Command {
     Standing,
     /// These features are held back now (a server's).
     Throttle(Vec<String>),
+    /// Where the application stands (a client's).
+    AppState(AppState),
+    /// What is known of the network (a client's).
+    Network(NetworkHint),
     /// Ends without waiting for the peer (a server's).
     Cut,
     /// The last handle of a client is gone.
@@ -128,6 +138,7 @@ impl Shared {
                 status_pending: false,
                 published: status,
                 leaving: false,
+                lazy: if config.lazy { Lazy::Asleep } else { Lazy::No },
                 limit: config.queue,
                 buffer: config.buffer.clone(),
                 queued: 0,
@@ -196,6 +207,7 @@ impl State {
                 self.status = Status::Connecting;
                 self.status_pending = true;
                 self.leaving = false;
+                self.lazy = Lazy::No;
             }
             Command::Disconnect(_) | Command::Abandon(_) => {
                 let goodbye =
@@ -203,6 +215,7 @@ impl State {
                 self.status = if goodbye { Status::Closing } else { Status::Closed };
                 self.status_pending = true;
                 self.leaving = true;
+                self.lazy = Lazy::No;
                 self.room_to_tell = true;
                 self.failure = Some(ConnectError::Disconnected);
             }
@@ -225,10 +238,16 @@ impl State {
             }
             // One ping answers all who wait.
             Command::Ping if matches!(self.commands.last(), Some(Command::Ping)) => return None,
+            Command::Network(hint) if matches!(self.commands.last(), Some(Command::Network(last)) if last == hint) =>
+            {
+                return None;
+            }
             Command::Standing if matches!(self.commands.last(), Some(Command::Standing)) => {
                 return None;
             }
             Command::Ping
+            | Command::AppState(_)
+            | Command::Network(_)
             | Command::Standing
             | Command::Throttle(_)
             | Command::Cut
@@ -260,6 +279,9 @@ impl State {
     fn admit(&self, frame: &Frame) -> Option<Result<(), SendError>> {
         let lost = !self.status.is_connected();
         if lost && !self.buffers() {
+            if self.opens_lazily() {
+                return None;
+            }
             return Some(Err(SendError::NotConnected));
         }
         let size = frame.len();
@@ -379,6 +401,9 @@ impl State {
         self.published = status;
         if !self.status_pending {
             self.status = status;
+        }
+        if self.status.is_connected() {
+            self.lazy = Lazy::No;
         }
         self.queued_behind = counts.queued;
         self.waiting_behind = counts.waiting;

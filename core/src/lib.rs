@@ -40,7 +40,9 @@ pub use event::{
 pub use fallback::{Fallback, FallbackReceiver};
 pub use frame::{CloseFrame, Frame};
 pub use id::ConnectionId;
-pub use machine::{Backoff, Buffer, Config, Heartbeat, Machine, Overflow};
+pub use machine::{
+    AppState, AppStateMode, Backoff, Buffer, Config, Heartbeat, Machine, NetworkHint, Overflow,
+};
 pub use message::{Class, Data, Message};
 pub use net::{Net, NetListener};
 pub use query::{Asker, LiveQuery, Prepared, QueryEngine, QueryError, Rows};

@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline_core::wire::{Binary, Codec};
-use moorline_core::{Backoff, Buffer, Config, ConnectRequest, Heartbeat, Runtime, Transport};
+use moorline_core::{
+    AppStateMode, Backoff, Buffer, Config, ConnectRequest, Heartbeat, Runtime, Transport,
+};
 use serde::Serialize;
 use typed_builder::TypedBuilder;
 
@@ -89,6 +91,27 @@ pub struct ClientSettings<T: Transport> {
         setter(doc = "Whether to try again when the first connect fails. Default: true.")
     )]
     retry_first: bool,
+    #[builder(
+        default = false,
+        setter(
+            doc = "Whether a connection opens itself at its first use, and not at once (R2): `start` then gives a handle that \
+               is closed until something is sent. Default: false."
+        )
+    )]
+    lazy: bool,
+    #[builder(
+        default,
+        setter(
+            doc = "What a connection does while the application is in the background (R49): stays as it is (`Automatic`, the \
+               default), or is closed after `background_grace` (`Manual`); see `Connection::set_app_state`."
+        )
+    )]
+    app_state: AppStateMode,
+    #[builder(default = Config::BACKGROUND_GRACE, setter(
+        doc = "How long the background leaves a connection open, and a ping by hand there, in the mode `Manual`. Default: \
+               30 s."
+    ))]
+    background_grace: Duration,
     #[builder(default = Heartbeat::client(), setter(doc = "How signs of life are asked for."))]
     heartbeat: Heartbeat,
     #[builder(default = Config::ATTEMPT_TIMEOUT, setter(
@@ -144,6 +167,9 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.backoff = settings.backoff;
         config.reconnect = settings.reconnect;
         config.retry_first = settings.retry_first;
+        config.lazy = settings.lazy;
+        config.app_state = settings.app_state;
+        config.background_grace = settings.background_grace;
         config.attempt_timeout = settings.attempt_timeout;
         config.close_timeout = settings.close_timeout;
         config.window = settings.window;

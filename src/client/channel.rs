@@ -86,6 +86,7 @@ impl<'a> Channel<'a> {
     pub fn join(&self) -> impl Future<Output = Result<(), JoinError>> + Send + use<'a> {
         let (connection, name) = (self.connection, self.name.clone());
         let wanted = self.check().map(|()| {
+            connection.open_if_lazy();
             connection.standing().change(&connection.shared, |state| {
                 state.channels.join(name.clone(), self.echo, self.presence);
             });
@@ -168,6 +169,7 @@ impl<'a> Channel<'a> {
     pub async fn members(&self) -> Result<Vec<Member>, MembersError> {
         self.check().map_err(|_| MembersError::Hidden)?;
         let (connection, standing) = (self.connection, self.connection.standing());
+        connection.open_if_lazy();
         let question = Question {
             standing,
             id: standing.change(&connection.shared, |state| state.channels.ask(self.name.clone())),

@@ -12,7 +12,7 @@ use moorline_core::wire::{Close, Packet, Publish};
 use moorline_core::{Message, Status, close_code};
 use serde::Serialize;
 
-use super::{Channel, Standing};
+use super::{Channel, Lazy, Standing};
 use crate::listeners::{Callback, Outcome, Token};
 use crate::query::QuerySet;
 use crate::sending::About;
@@ -86,7 +86,8 @@ impl Connection {
         Ok(opens)
     }
 
-    /// Waits until it is open; at once if it is. Through retries too.
+    /// Waits until it is open; at once if it is. Through retries too, and for the first use of a lazy connection (R2),
+    /// which this is not.
     ///
     /// # Errors
     ///
@@ -107,6 +108,7 @@ impl Connection {
             |state| match state.status {
                 _ if state.opens > opens => Some(Ok(())),
                 Status::Open | Status::Throttled => Some(Ok(())),
+                Status::Closed if state.lazy == Lazy::Asleep => None,
                 Status::Closed => {
                     Some(Err(state.failure.clone().unwrap_or(ConnectError::Disconnected)))
                 }
@@ -118,12 +120,15 @@ impl Connection {
 
     /// Ends the connection, or the attempts to make one; whether there was something to end (R5).
     ///
-    /// What was accepted by `send` still goes out. It stays closed until it is connected by hand (R6).
+    /// What was accepted by `send` still goes out. It stays closed until it is connected by hand (R6), a lazy connection
+    /// that was never used too.
     #[allow(clippy::must_use_candidate, reason = "most callers only want it closed")]
     pub fn disconnect(&self) -> bool {
         let mut state = lock(&self.shared.state);
         // While the server closes there is something to end: the coming back.
         if state.status == Status::Closed || state.leaving {
+            drop(state);
+            self.stay_closed();
             return false;
         }
         let waker = state.command(Command::Disconnect(goodbye()));

@@ -3,6 +3,8 @@
 mod builder;
 mod channel;
 mod connection;
+mod lazy;
+mod life;
 mod role;
 mod standing;
 
@@ -15,6 +17,7 @@ use moorline_core::{Config, Runtime, Status};
 pub use self::builder::{ClientBuilder, ClientSettings};
 pub use self::channel::Channel;
 pub use self::connection::{Connection, WeakConnection};
+pub(crate) use self::lazy::Lazy;
 pub(crate) use self::role::{Attempts, ClientRole};
 pub(crate) use self::standing::{Callbacks, Standing, Told, Wanted};
 use crate::ConnectError;
@@ -66,7 +69,8 @@ impl Client {
     ///
     /// Dropped before it is ready, there is no connection.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let connection = self.start();
+        let connection = self.closed();
+        connection.open();
         connection.opened_since(0).await?;
         Ok(connection)
     }
@@ -75,14 +79,20 @@ impl Client {
     /// [`opened`](Connection::opened). Messages wait for their first listener; events do not: for listeners
     /// that must hear those from the start, take a [`closed`](Self::closed) connection, add them, and
     /// [`open`](Connection::open) it.
+    ///
+    /// A [lazy](ClientSettings) client's is closed until it is first used: by `send`, `try_send` or `request`, or opened by
+    /// hand (R2).
     #[must_use = "dropping the only handle closes the connection"]
     pub fn start(&self) -> Connection {
         let connection = self.closed();
-        connection.open();
+        if !self.config.lazy {
+            connection.open();
+        }
         connection
     }
 
-    /// A connection that is closed until [`connect`](Connection::connect) or [`open`](Connection::open).
+    /// A connection that is closed until [`connect`](Connection::connect) or [`open`](Connection::open); a
+    /// [lazy](ClientSettings) client's also until it is first used.
     #[must_use = "dropping the only handle ends the connection"]
     pub fn closed(&self) -> Connection {
         let shared = Shared::new(self.config.clone(), self.runtime.clone(), Status::Closed);

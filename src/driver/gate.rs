@@ -35,6 +35,8 @@ enum Waiting {
     Message(Item, Exchange),
     Event(Event),
     Status(Status),
+    /// The connection is over.
+    Closed,
 }
 
 impl Gate {
@@ -57,11 +59,20 @@ impl<R: Role> Driver<R> {
     }
 
     /// An event, behind the messages that wait.
-    pub(super) fn dispatch(&mut self, event: Event) {
+    pub(super) fn tell_application(&mut self, event: Event) {
         if self.gate.is_empty() {
-            lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
+            self.tell_event(event);
         } else {
             self.gate.waiting.push_back(Waiting::Event(event));
+        }
+    }
+
+    /// The connection is over, once the messages that wait are handed out.
+    pub(super) fn close_role(&mut self) {
+        if self.gate.is_empty() {
+            self.role.closed();
+        } else {
+            self.gate.waiting.push_back(Waiting::Closed);
         }
     }
 
@@ -91,9 +102,8 @@ impl<R: Role> Driver<R> {
         while self.gate.asked.is_none() {
             match self.gate.waiting.pop_front() {
                 None => return self.gate.waiting.shrink_to(4),
-                Some(Waiting::Event(event)) => {
-                    lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
-                }
+                Some(Waiting::Event(event)) => self.tell_event(event),
+                Some(Waiting::Closed) => self.role.closed(),
                 Some(Waiting::Status(status)) => {
                     lock(&self.shared.delivery).set_status(status, &mut self.wakes);
                 }
@@ -115,7 +125,9 @@ impl<R: Role> Driver<R> {
     fn decide(&mut self, item: Item, exchange: Exchange, answer: Result<(), Refusal>) {
         match (answer, exchange) {
             (Err(refusal), exchange) => {
-                self.refuse(&exchange, refusal);
+                if let Some(refusal) = self.role.refuse(&exchange, refusal) {
+                    self.refuse(&exchange, refusal);
+                }
                 self.took(&item);
             }
             (Ok(()), Exchange::State(packet)) => {

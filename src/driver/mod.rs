@@ -235,6 +235,8 @@ impl<R: Role> Driver<R> {
                 Command::Standing => self.tell_standing(),
                 Command::Throttle(features) => self.tell(Input::Throttle(features)),
                 Command::Ping => self.tell(Input::Ping),
+                Command::AppState(app) => self.tell(Input::AppState(app)),
+                Command::Network(hint) => self.tell(Input::Network(hint)),
                 Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
                 Command::Abandon(close) => {
                     self.connect_after = false;

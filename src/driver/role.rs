@@ -74,6 +74,11 @@ pub(crate) trait Role: Send + 'static {
         Verdict::Pass
     }
 
+    /// Tells the client in its own way that this was refused; what is left to be told (a server's).
+    fn refuse(&mut self, _: &Exchange, refusal: Refusal) -> Option<Refusal> {
+        Some(refusal)
+    }
+
     /// Something has come that stands beside the messages. What has to be counted as taken now, unless somebody has yet to
     /// hear of it.
     fn state(

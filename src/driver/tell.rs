@@ -33,7 +33,8 @@ impl<R: Role> Driver<R> {
         self.show_status(status);
     }
 
-    pub(super) fn tell_application(&mut self, mut event: Event) {
+    /// Tells of an event, whatever waits.
+    pub(super) fn tell_event(&mut self, mut event: Event) {
         match &mut event {
             Event::Connect(connected) => {
                 let mut state = lock(&self.shared.state);
@@ -53,7 +54,7 @@ impl<R: Role> Driver<R> {
             self.hook_woken = true;
         }
         let gap = matches!(event, Event::Recovery(Recovery::Gap { .. }));
-        self.dispatch(event);
+        lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
         if gap {
             let standing = self.role.standing(&self.shared, true);
             standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
@@ -71,7 +72,7 @@ impl<R: Role> Driver<R> {
         if std::mem::take(&mut self.connect_after) {
             return self.tell(Input::Connect);
         }
-        self.role.closed();
+        self.close_role();
         let failure = failure.map_or(ConnectError::Disconnected, ConnectError::from);
         let mut state = lock(&self.shared.state);
         state.failure = Some(failure);

@@ -7,6 +7,7 @@ use moorline_core::{BoxFuture, Message, MessageError};
 use serde::de::DeserializeOwned;
 
 use super::kinds::{EventKind, Kind};
+use super::object::{self, ConnectionListener};
 use crate::Event;
 
 /// What a callback gives back: nothing, or a future that is awaited before the next callback runs.
@@ -59,6 +60,8 @@ pub(crate) struct Callback {
     pub(crate) channel: Option<ByteString>,
     /// Only messages of that event.
     event: Option<&'static str>,
+    /// A listener object's own (R20).
+    pub(crate) id: Option<String>,
     run: Box<dyn Fn(Event) -> Ran + Send + Sync>,
 }
 
@@ -71,7 +74,7 @@ impl Callback {
     {
         let run =
             move |event| E::payload(event).and_then(|payload| f(payload).into_future()).into();
-        Self { kind: E::KIND, channel: None, event: None, run: Box::new(run) }
+        Self { kind: E::KIND, channel: None, event: None, id: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_any<F, R, M>(f: F) -> Self
@@ -80,7 +83,7 @@ impl Callback {
         R: Outcome<M>,
     {
         let run = move |event| f(event).into_future().into();
-        Self { kind: Kind::Any, channel: None, event: None, run: Box::new(run) }
+        Self { kind: Kind::Any, channel: None, event: None, id: None, run: Box::new(run) }
     }
 
     pub(crate) fn of_channel<T, F, R, M>(channel: ByteString, f: F) -> Self
@@ -114,7 +117,15 @@ impl Callback {
             },
             _ => Ran::Done,
         };
-        Self { kind: Kind::Message, channel: None, event: None, run: Box::new(run) }
+        Self { kind: Kind::Message, channel: None, event: None, id: None, run: Box::new(run) }
+    }
+
+    pub(crate) fn of_object(id: String, listener: impl ConnectionListener) -> Self {
+        let run = move |event: Event| {
+            object::tell(&listener, &event);
+            Ran::Done
+        };
+        Self { kind: Kind::Object, channel: None, event: None, id: Some(id), run: Box::new(run) }
     }
 
     /// The same, of that channel alone.
@@ -130,6 +141,7 @@ impl Callback {
     pub(crate) fn hears(&self, event: &Event) -> bool {
         match (self.kind, event) {
             (Kind::Any, _) => true,
+            (Kind::Object, event) => object::hears(event),
             (Kind::Message, Event::Message(message)) => self.hears_message(message),
             (Kind::Presence, Event::Presence(presence)) => {
                 self.channel.as_ref().is_none_or(|own| presence.channel == own)

@@ -28,7 +28,7 @@ macro_rules! kinds {
         /// Which event it is, without what it carries.
         #[doc(hidden)]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub enum Kind { $($name,)* Any }
+        pub enum Kind { $($name,)* Any, Object }
 
         $(
             $(#[$doc])*

@@ -44,6 +44,12 @@ impl Registry {
         removed.into_iter().map(|entry| entry.callback).collect()
     }
 
+    /// The listener object of that id.
+    pub(crate) fn named(&self, id: &str) -> Option<Token> {
+        let named = |entry: &&Entry| entry.callback.id.as_deref() == Some(id);
+        self.entries.iter().find(named).map(|entry| entry.token)
+    }
+
     pub(crate) fn count(&self, kind: Kind) -> usize {
         self.entries.iter().filter(|entry| entry.callback.kind == kind).count()
     }

@@ -1,5 +1,7 @@
 //! What stands between a client and the application (R36).
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use moorline_core::Message;
 use moorline_core::machine::Refusal;
@@ -75,5 +77,24 @@ pub trait Middleware: Send + Sync + 'static {
     /// What the client is told: the query fails with that.
     async fn query(&self, connection: &ServerConnection, query: &str) -> Result<(), Refusal> {
         Ok(())
+    }
+}
+
+#[async_trait]
+impl<M: Middleware + ?Sized> Middleware for Arc<M> {
+    async fn connect(&self, visitor: &Visitor, admission: &mut Admission) -> Result<(), Refusal> {
+        (**self).connect(visitor, admission).await
+    }
+
+    async fn message(
+        &self,
+        connection: &ServerConnection,
+        message: &Message,
+    ) -> Result<(), Refusal> {
+        (**self).message(connection, message).await
+    }
+
+    async fn join(&self, connection: &ServerConnection, channel: &str) -> Result<(), Refusal> {
+        (**self).join(connection, channel).await
     }
 }

@@ -303,6 +303,20 @@ impl Role for ServerRole {
         }
     }
 
+    fn refuse(&mut self, exchange: &Exchange, refusal: Refusal) -> Option<Refusal> {
+        let (Exchange::State(packet), Some(attendee)) = (exchange, &self.attendee) else {
+            return Some(refusal);
+        };
+        match &**packet {
+            Packet::Join(join) => {
+                let Refusal { code, message, .. } = refusal;
+                self.core.hub.keep_off(attendee, &join.channel, &code, message);
+                None
+            }
+            _ => Some(refusal),
+        }
+    }
+
     fn state(
         &mut self,
         _: &Arc<Shared>,

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::Time;
+
 /// The delays between attempts: an iterator that ends when no further one should be made.
 pub type Delays = Box<dyn Iterator<Item = Duration> + Send>;
 
@@ -128,11 +130,13 @@ pub(super) struct Outage {
     delays: Option<Delays>,
     retries: u32,
     failures: u32,
+    /// Until when the server has asked not to be tried.
+    not_before: Time,
 }
 
 impl Outage {
     pub(super) const fn new(after_loss: bool) -> Self {
-        Self { after_loss, delays: None, retries: 0, failures: 0 }
+        Self { after_loss, delays: None, retries: 0, failures: 0, not_before: Time::ZERO }
     }
 
     /// Attempts begun again. The first attempt of a first connect is none of them.
@@ -147,6 +151,22 @@ impl Outage {
 
     pub(super) fn retry(&mut self) {
         self.retries = self.retries.saturating_add(1);
+    }
+
+    /// The delays begin again, as those of a new outage. The attempts are counted on.
+    pub(super) fn reset(&mut self) {
+        self.delays = None;
+        self.failures = 0;
+    }
+
+    /// Notes the delay before the next attempt, if the server has asked for one: then nothing makes it shorter.
+    pub(super) fn hold_back(&mut self, now: Time, asked: Asked, delay: Option<Duration>) {
+        let wanted = asked.retry_after.is_some() || asked.spread.is_some();
+        self.not_before = delay.filter(|_| wanted).map_or(Time::ZERO, |delay| now + delay);
+    }
+
+    pub(super) const fn not_before(&self) -> Time {
+        self.not_before
     }
 
     /// The delay before the first attempt after a loss; `None` when no attempt is allowed.

@@ -15,6 +15,7 @@ impl Machine {
         match (&self.state, self.side) {
             (State::Closed, Side::Client) => {
                 self.outage = Outage::new(false);
+                self.wake_up(now);
                 self.event(Event::Connecting);
                 self.attempt(now);
             }
@@ -253,6 +254,7 @@ impl Machine {
         let delay = (wanted && failure.retryable)
             .then(|| self.outage.next_delay(&self.config.backoff, asked, &mut self.rng))
             .flatten();
+        self.outage.hold_back(now, asked, delay);
         if let Some(delay) = delay {
             self.state = State::Waiting { until: now + delay };
             return;

@@ -1,5 +1,7 @@
 //! How a connection ends.
 
+use std::time::Duration;
+
 use super::backoff::{Asked, Outage};
 use super::{Loss, Machine, Output, State};
 use crate::reason::close_code;
@@ -56,11 +58,18 @@ pub(super) struct Ending {
     asked: Asked,
     /// The connection was open: its application hears of the end.
     was_open: bool,
+    /// It comes back when the application does, whatever the back-off says.
+    rests: bool,
 }
 
 impl Ending {
     pub(super) fn new(reason: Reason, close: Option<CloseFrame>) -> Self {
-        Self { reason, close, asked: Asked::default(), was_open: true }
+        Self { reason, close, asked: Asked::default(), was_open: true, rests: false }
+    }
+
+    /// The end of a link that is let go in the background.
+    pub(super) fn resting(reason: Reason) -> Self {
+        Self { rests: true, ..Self::new(reason, None) }
     }
 }
 
@@ -210,16 +219,18 @@ impl Machine {
 
     /// The link is gone, whatever the way: the one place where an open connection ends.
     pub(super) fn finish(&mut self, now: Time, ending: Ending) {
-        let Ending { reason, close, asked, was_open } = ending;
+        let Ending { reason, close, asked, was_open, rests } = ending;
         let comes_back = self.side == Side::Client && reason.reconnects() && self.config.reconnect;
         self.outage = Outage::new(true);
         let delay = match self.side {
+            Side::Client if rests => Some(Duration::MAX),
             Side::Client => comes_back
                 .then(|| self.outage.first_delay(&self.config.backoff, asked, &mut self.rng))
                 .flatten(),
             Side::Server => (was_open && self.keeps_session(reason, close.as_ref()))
                 .then_some(self.config.retention),
         };
+        self.outage.hold_back(now, asked, delay);
         let (unsent, unconfirmed) = self.lose_link(now, delay.is_some());
         self.over(delay.map(|delay| now + delay));
         if was_open {

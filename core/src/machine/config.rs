@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Backoff, Heartbeat};
+use super::{AppStateMode, Backoff, Heartbeat};
 use crate::ConnectRequest;
 use crate::wire::{Binary, Codec, Json};
 
@@ -22,6 +22,12 @@ pub struct Config {
     pub reconnect: bool,
     /// Whether to try again when the first connect fails. A client's.
     pub retry_first: bool,
+    /// Whether a connection stays closed until it is first used (R2). A client's.
+    pub lazy: bool,
+    /// What a connection does while its application is in the background (R49). A client's.
+    pub app_state: AppStateMode,
+    /// How long the background leaves a connection open, and a ping by hand there: from each anew. A client's.
+    pub background_grace: Duration,
     /// How long one attempt may take: credentials, link and handshake. A client's.
     pub attempt_timeout: Duration,
     /// How long a client may take for its hello, and the authenticator for its answer. A server's.
@@ -145,6 +151,8 @@ impl Config {
     pub const QUEUE: usize = 256 * 1024;
     /// A tunnel, a lift, a change of networks; and what most peers of this field keep.
     pub const RETENTION: Duration = Duration::from_secs(120);
+    /// As long as a phone's system lets an application finish, and as a person looks at another one.
+    pub const BACKGROUND_GRACE: Duration = Duration::from_secs(30);
     /// Longer than any pause of a healthy application; a hung one is not waited for.
     pub const STALLED_AFTER: Duration = Duration::from_secs(60);
     /// Longer than any start of an application between its connect and its first listener.
@@ -169,6 +177,9 @@ impl Config {
             backoff: Backoff::default(),
             reconnect: true,
             retry_first: true,
+            lazy: false,
+            app_state: AppStateMode::default(),
+            background_grace: Self::BACKGROUND_GRACE,
             attempt_timeout: Self::ATTEMPT_TIMEOUT,
             handshake_timeout: Self::HANDSHAKE_TIMEOUT,
             close_timeout: Self::CLOSE_TIMEOUT,

@@ -164,6 +164,13 @@ impl Pulse {
         }
     }
 
+    /// There is a reason to doubt the link: the ping that the heartbeat would send later goes now; its token, unless one is
+    /// on its way or silence says nothing.
+    pub(super) fn ping_early(&mut self, now: Time) -> Option<u64> {
+        let doubt = self.ping.is_none() && !self.silence_says_nothing();
+        doubt.then(|| self.send_ping(now, false))
+    }
+
     /// The round-trip time that was measured last on this link.
     pub(super) const fn round_trip(&self) -> Option<Duration> {
         self.round_trip

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::{AppState, NetworkHint};
 use crate::wire::{Close, ErrorPacket, Hello, Packet, SessionGrant};
 use crate::{
     Capabilities, Class, CloseFrame, ConnectionId, Event, Frame, Message, Time, TransportError,
@@ -31,6 +32,10 @@ pub enum Input {
     Taken(Taken),
     /// The application wants to know the round-trip time.
     Ping,
+    /// The application is in front of its user, or not (a client's; R49).
+    AppState(AppState),
+    /// What the application knows of its network (a client's; R49).
+    Network(NetworkHint),
     /// The link is up: it can carry this much, and (a client's) these are the credentials.
     LinkUp(Capabilities, Option<Bytes>),
     /// The attempt to make a link failed.

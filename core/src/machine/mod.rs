@@ -33,6 +33,7 @@ mod config;
 mod heartbeat;
 mod inbound;
 mod io;
+mod life;
 mod open;
 mod outbound;
 mod outcome;
@@ -51,6 +52,7 @@ pub use io::{
     Exchange, Failure, Grant, Input, Loss, Outgoing, Output, Received, Refusal, Return, Taken,
     Transmit,
 };
+pub use life::{AppState, AppStateMode, NetworkHint};
 pub use outcome::{Dropped, Outcome, Outcomes};
 pub use session::Counts;
 
@@ -58,6 +60,7 @@ use self::backoff::Outage;
 use self::closing::Closing;
 use self::heartbeat::Pulse;
 use self::inbound::Inbound;
+use self::life::Life;
 use self::outbound::Outbound;
 use self::transmit::Control;
 use crate::wire::{Codec, SessionGrant};
@@ -93,6 +96,7 @@ pub struct Machine {
     outbound: Outbound,
     inbound: Inbound,
     pulse: Pulse,
+    life: Life,
     /// The session that goes on after a loss, if the server keeps one.
     session: Option<SessionGrant>,
     /// Since when the peer, for which there was no room any more, has made no progress.
@@ -192,6 +196,7 @@ impl Machine {
             outbound: Outbound::default(),
             inbound: Inbound::new(config.window),
             pulse,
+            life: Life::default(),
             session: None,
             stalls_since: None,
             recoveries: 0,
@@ -214,7 +219,12 @@ impl Machine {
             Input::Lagged(count) => self.control.lagged += count,
             Input::Cancel(ticket) => self.outbound.cancel(ticket),
             Input::Taken(taken) => self.taken(now, taken),
-            Input::Ping => self.ping(now),
+            Input::Ping => {
+                self.extend_background(now);
+                self.ping(now);
+            }
+            Input::AppState(app) => self.app_state(now, app),
+            Input::Network(hint) => self.network(now, hint),
             Input::LinkUp(capabilities, auth) => self.link_up(now, capabilities, auth),
             Input::LinkFailed(failure) => self.link_failed(now, failure),
             Input::LinkLost(loss) => self.link_lost(now, loss),
@@ -341,7 +351,7 @@ impl Machine {
     }
 
     fn deadline(&self) -> Time {
-        self.state_deadline().min(self.outbound.expiry())
+        self.state_deadline().min(self.outbound.expiry()).min(self.life_deadline())
     }
 
     fn state_deadline(&self) -> Time {
@@ -360,6 +370,7 @@ impl Machine {
 
     fn tick(&mut self, now: Time) {
         self.outbound.expire(now);
+        self.tick_life(now);
         if now < self.state_deadline() {
             return;
         }

@@ -14,6 +14,7 @@ mod counting;
 mod greeting;
 mod heartbeat;
 mod keeping_out;
+mod life;
 mod losing;
 mod pair;
 mod pinging;

@@ -6,9 +6,12 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use moorline::server::{Admission, Authenticator, Refusal, SessionLimits, Visitor};
+use moorline::server::{
+    Admission, Authenticator, Channels, Middleware, Refusal, SessionLimits, Visitor,
+};
 use moorline::{
-    Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId, Heartbeat, Server,
+    AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
+    Heartbeat, Server,
 };
 use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
 
@@ -42,6 +45,9 @@ pub(crate) struct ClientPlan {
     backoff: Backoff,
     reconnect: bool,
     retry_first: bool,
+    lazy: bool,
+    app_state: AppStateMode,
+    background_grace: Duration,
     heartbeat: Heartbeat,
     attempt_timeout: Duration,
     close_timeout: Duration,
@@ -66,6 +72,9 @@ impl ClientPlan {
             backoff: stage.backoff(),
             reconnect: true,
             retry_first: true,
+            lazy: false,
+            app_state: AppStateMode::default(),
+            background_grace: Config::BACKGROUND_GRACE,
             heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
             attempt_timeout: Config::ATTEMPT_TIMEOUT,
             close_timeout: Config::CLOSE_TIMEOUT,
@@ -83,6 +92,9 @@ impl ClientPlan {
         backoff: Backoff,
         reconnect: bool,
         retry_first: bool,
+        lazy: bool,
+        app_state: AppStateMode,
+        background_grace: Duration,
         heartbeat: Heartbeat,
         attempt_timeout: Duration,
         close_timeout: Duration,
@@ -132,6 +144,9 @@ impl ClientPlan {
             .backoff(self.backoff)
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
+            .lazy(self.lazy)
+            .app_state(self.app_state)
+            .background_grace(time(self.background_grace))
             .heartbeat(self.heartbeat)
             .attempt_timeout(time(self.attempt_timeout))
             .close_timeout(time(self.close_timeout))
@@ -169,6 +184,8 @@ impl ClientPlan {
 pub(crate) struct ServerPlan {
     stage: Stage,
     more: Vec<AnyAcceptor>,
+    middleware: Vec<Arc<dyn Middleware>>,
+    channels: Channels,
     codec: Option<Arc<dyn Codec>>,
     authenticator: Arc<dyn Authenticator>,
     ids: Option<Ids>,
@@ -193,6 +210,8 @@ impl ServerPlan {
     pub(super) fn new(stage: &Stage) -> Self {
         Self {
             more: Vec::new(),
+            middleware: Vec::new(),
+            channels: Channels::default(),
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
@@ -231,6 +250,12 @@ impl ServerPlan {
         sessions: SessionLimits,
         buffer: Buffer,
         stalled_after: Duration,
+        channels: Channels,
+    }
+
+    pub(crate) fn middleware(mut self, middleware: impl Middleware) -> Self {
+        self.middleware.push(Arc::new(middleware));
+        self
     }
 
     pub(crate) fn codec(mut self, codec: impl Codec) -> Self {
@@ -275,7 +300,11 @@ impl ServerPlan {
             .retention(time(self.retention))
             .sessions(self.sessions)
             .buffer(scaled(&self.stage, self.buffer))
-            .stalled_after(time(self.stalled_after));
+            .stalled_after(time(self.stalled_after))
+            .channels(self.channels.grace(time(self.channels.grace)));
+        for middleware in self.middleware {
+            builder = builder.add_middleware(middleware);
+        }
         for acceptor in self.more {
             builder = builder.add_acceptor(acceptor);
         }

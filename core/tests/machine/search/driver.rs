@@ -7,7 +7,7 @@ use std::sync::Arc;
 use moorline_core::machine::{Failure, Grant, Input, Outgoing, Refusal, Taken};
 use moorline_core::wire::{Close, Codec, Packet};
 use moorline_core::{
-    Capabilities, Class, CloseFrame, Config, Frame, Machine, Message, Side, Status, Time,
+    AppState, Capabilities, Class, CloseFrame, Config, Frame, Machine, Message, Side, Status, Time,
 };
 
 use super::sends::Sends;
@@ -53,6 +53,8 @@ pub(crate) struct Driver {
     link: Link,
     link_pings: bool,
     suspended: bool,
+    /// The application is in the background: the connection may wait for the foreground.
+    background: bool,
     asked: bool,
     batch: usize,
     unwritten: bool,
@@ -99,6 +101,7 @@ impl Driver {
             link: if side == Side::Server { Link::Up } else { Link::None },
             link_pings: false,
             suspended: false,
+            background: false,
             asked: false,
             batch: 0,
             unwritten: false,
@@ -196,6 +199,8 @@ impl Driver {
                 Input::Taken(self.taken)
             }
             What::Ping => Input::Ping,
+            What::App(app) => Input::AppState(*app),
+            What::Network(hint) => Input::Network(*hint),
             What::LinkUp { pings } => {
                 self.poll();
                 if !lawless && !matches!(self.link, Link::Attempt(_)) {
@@ -341,6 +346,7 @@ impl Driver {
                 self.pings += 1;
                 self.pings_waiting = true;
             }
+            Input::AppState(app) => self.background = *app == AppState::Background,
             _ => {}
         }
         self.ticks_in_a_row =

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use moorline_core::wire::{Ack, Close, ErrorPacket, Packet};
-use moorline_core::{Backoff, Class, Config, Heartbeat, Message};
+use moorline_core::{
+    AppState, AppStateMode, Backoff, Class, Config, Heartbeat, Message, NetworkHint,
+};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -30,6 +32,8 @@ pub(crate) enum What {
         all: bool,
     },
     Ping,
+    App(AppState),
+    Network(NetworkHint),
     LinkUp {
         pings: bool,
     },
@@ -80,6 +84,8 @@ fn whats() -> impl Strategy<Value = What> {
         10 => (classes(), 0..300usize).prop_map(|(class, size)| What::Send(class, size)),
         5 => any::<bool>().prop_map(|all| What::Take { all }),
         2 => Just(What::Ping),
+        1 => prop_oneof![Just(AppState::Foreground), Just(AppState::Background)].prop_map(What::App),
+        1 => hints().prop_map(What::Network),
         2 => any::<bool>().prop_map(|pings| What::LinkUp { pings }),
         2 => (any::<bool>(), delays())
             .prop_map(|(retryable, retry_after)| What::LinkFailed { retryable, retry_after }),
@@ -120,6 +126,10 @@ fn packets() -> impl Strategy<Value = Packet> {
         1 => (0..3usize).prop_map(hello_with_window),
         1 => (0..3usize).prop_map(ready_with_window),
     ]
+}
+
+fn hints() -> impl Strategy<Value = NetworkHint> {
+    prop_oneof![Just(NetworkHint::Online), Just(NetworkHint::Offline), Just(NetworkHint::Changed)]
 }
 
 fn losses() -> impl Strategy<Value = Loss> {
@@ -173,6 +183,7 @@ impl Setup {
         let mut config = self.with(crate::support::forgetful_client());
         config.reconnect = self.reconnect;
         config.retry_first = self.retry_first;
+        config.app_state = AppStateMode::Manual;
         if let Some(most) = self.attempts {
             config.backoff = Backoff::default().attempts(most);
         }

@@ -1,0 +1,166 @@
+//! Properties that the server pushes, what the application keeps with a connection, and identities that expire (R14, R15).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use moorline::server::{Admission, Refusal, Visitor};
+use moorline::{Buffer, Connection, PropertyError, event};
+
+use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
+
+behaviours![
+    r14_a_property_set_later_is_told,
+    r14_a_property_is_removed,
+    r14_properties_belong_to_the_session,
+    r14_a_connection_has_so_many_properties,
+    r15_an_application_keeps_its_own_values_with_a_connection,
+    r15_tags_are_the_servers_alone,
+    r15_what_the_authenticator_gives_is_there_from_the_start,
+    r43_expired_credentials_are_fetched_anew_and_the_session_goes_on,
+];
+
+in_virtual_time![r43_an_identity_expires_at_its_time_and_again_after_each_return];
+
+fn watch(connection: &Connection) -> Journal {
+    let journal = Journal::default();
+    let pen = journal.clone();
+    connection.on(event::Properties, move |pairs: Vec<(String, String)>| {
+        let all: Vec<_> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pen.write(all.join(" "));
+    });
+    journal
+}
+
+async fn r14_a_property_set_later_is_told(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    let journal = watch(&connection);
+    assert_eq!((connection.property("plan"), connection.properties()), (None, Vec::new()));
+    guest.set_property("plan", Some("free")).unwrap();
+    guest.set_property("seats", Some("2")).unwrap();
+    guest.set_property("plan", Some("gold")).unwrap();
+    guest.send("behind it").await.unwrap();
+    assert_eq!(stage.texts(&connection, 1).await, ["behind it"]);
+    assert_eq!(connection.property("plan").as_deref(), Some("gold"));
+    assert_eq!(guest.property("plan").as_deref(), Some("gold"));
+    stage.reads(&journal, "plan=gold seats=2").await;
+    assert_eq!(journal.words(), ["plan=free", "plan=free seats=2", "plan=gold seats=2"]);
+}
+
+async fn r14_a_property_is_removed(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    let journal = watch(&connection);
+    guest.set_property("plan", Some("free")).unwrap();
+    guest.set_property("plan", None).unwrap();
+    guest.set_property("never there", None).unwrap();
+    stage.reads(&journal, "").await;
+    assert_eq!(journal.words(), ["plan=free", ""]);
+    assert!(connection.properties().is_empty());
+}
+
+async fn r14_properties_belong_to_the_session(stage: Stage) {
+    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = server.authenticator(async |_: Arc<Visitor>| {
+        Ok::<_, Refusal>(Admission::anonymous().property("plan", "free"))
+    });
+    let Pair { connection, guest, .. } = stage.pair_of(server, stage.client()).await;
+    guest.set_property("plan", Some("gold")).unwrap();
+    let journal = Journal::of_losses(&connection);
+    stage.reset();
+    stage.reads(&journal, "recovered").await;
+    stage.until("it is still so", || connection.property("plan").as_deref() == Some("gold")).await;
+}
+
+async fn r14_a_connection_has_so_many_properties(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    for n in 0..64 {
+        guest.set_property(n.to_string(), Some("x")).unwrap();
+    }
+    assert_eq!(guest.set_property("one more", Some("x")), Err(PropertyError { limit: 64 }));
+    guest.set_property("0", Some("y")).unwrap();
+    stage.until("all are told", || connection.property("0").as_deref() == Some("y")).await;
+    assert_eq!(connection.properties().len(), 64);
+}
+
+#[derive(Default)]
+struct Basket {
+    teas: AtomicU32,
+}
+
+async fn r15_an_application_keeps_its_own_values_with_a_connection(stage: Stage) {
+    let Pair { server, connection, guest } = stage.pair().await;
+    assert!(guest.props::<Basket>().is_none());
+    assert!(guest.set_props(Basket::default()).is_none());
+    assert!(guest.set_props(7_u32).is_none());
+    guest.props::<Basket>().unwrap().teas.fetch_add(2, Ordering::Relaxed);
+    let same = server.connection(connection.id().unwrap()).unwrap();
+    assert_eq!(same.props::<Basket>().unwrap().teas.load(Ordering::Relaxed), 2);
+    assert_eq!(same.set_props(8_u32).as_deref(), Some(&7));
+}
+
+async fn r15_tags_are_the_servers_alone(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    assert_eq!(guest.set_tag("shard", "7"), None);
+    assert_eq!(guest.set_tag("shard", "8").as_deref(), Some("7"));
+    guest.set_tag("beta", "yes");
+    assert_eq!(guest.tag("shard").as_deref(), Some("8"));
+    assert_eq!(guest.tags().len(), 2);
+    assert_eq!(guest.remove_tag("beta").as_deref(), Some("yes"));
+    assert_eq!(guest.tag("beta"), None);
+    assert!(connection.properties().is_empty());
+}
+
+async fn r15_what_the_authenticator_gives_is_there_from_the_start(stage: Stage) {
+    let server = stage.server().authenticator(async |visitor: Arc<Visitor>| {
+        let name = visitor.query("name").unwrap_or_default().to_owned();
+        Ok::<_, Refusal>(Admission::of("ann").props(name))
+    });
+    let server = server.build();
+    let journal = Journal::default();
+    let pen = journal.clone();
+    server.on_connect(async move |connection: moorline::ServerConnection| {
+        pen.write(connection.props::<String>().unwrap().to_string());
+        Ok(())
+    });
+    stage.run(&server).await;
+    let _ann = stage.client().query("name", "Ann").connect().await;
+    stage.reads(&journal, "Ann").await;
+}
+
+async fn r43_expired_credentials_are_fetched_anew_and_the_session_goes_on(stage: Stage) {
+    let valid = stage.time(20 * SECOND);
+    let seen = Journal::default();
+    let pen = seen.clone();
+    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = server.authenticator(move |visitor: Arc<Visitor>| {
+        pen.write(visitor.auth::<String>().unwrap().unwrap());
+        async move { Ok::<_, Refusal>(Admission::of("ann").valid_for(valid)) }
+    });
+    let fetched = Arc::new(AtomicU32::new(0));
+    let client = stage.client().buffer(Buffer::default()).credentials(move || {
+        let number = fetched.fetch_add(1, Ordering::Relaxed);
+        async move { Ok(format!("token {number}")) }
+    });
+    let Pair { connection, guest, .. } = stage.pair_of(server, client).await;
+    let (journal, session) = (Journal::of_losses(&connection), connection.session());
+    stage.reads(&journal, "recovered").await;
+    guest.send("to whom I know").await.unwrap();
+    assert_eq!(stage.texts(&connection, 1).await, ["to whom I know"]);
+    assert_eq!(connection.session(), session);
+    assert_eq!(seen.words()[..2], ["token 0", "token 1"]);
+}
+
+async fn r43_an_identity_expires_at_its_time_and_again_after_each_return(virtually: Virtual) {
+    let stage = &*virtually;
+    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = server.authenticator(async |_: Arc<Visitor>| {
+        Ok::<_, Refusal>(Admission::of("ann").valid_for(60 * SECOND))
+    });
+    let connection = stage.pair_of(server, stage.client()).await.connection;
+    let (journal, begun) = (Journal::of_losses(&connection), stage.now());
+    stage.sleep(59 * SECOND).await;
+    assert!(journal.words().is_empty());
+    stage.until("it has expired five times", || journal.count("recovered") == 5).await;
+    let took = stage.since(begun).as_secs();
+    // Five times a minute, and up to five seconds of the spread to come back.
+    assert!((5 * 60..5 * 66).contains(&took), "{took}");
+}

@@ -1,0 +1,125 @@
+//! Rooms: entered at connect, for the connection's life (R8, R31).
+
+use moorline::server::RoomEvent;
+use moorline::{Buffer, Server};
+
+use crate::stage::{Journal, SECOND, Stage};
+
+behaviours![
+    r8_a_client_enters_the_room_that_it_names,
+    r31_a_broadcast_reaches_the_others_in_the_room,
+    r31_a_connection_without_a_room_reaches_nobody,
+    r31_a_rooms_life_is_told_in_order,
+    r31_a_client_that_recovers_has_never_left_its_room,
+    r31_a_hook_that_panics_harms_nobody,
+];
+
+/// What happens to a server's rooms, in words.
+fn watch(server: &Server) -> Journal {
+    let journal = Journal::default();
+    let pen = journal.clone();
+    server.on_room(move |event| {
+        pen.write(match event {
+            RoomEvent::Created(room) => format!("created {room}"),
+            RoomEvent::Entered(room, connection) => {
+                assert_eq!(connection.room(), Some(&*room));
+                format!("entered {room}")
+            }
+            RoomEvent::Left(room, _) => format!("left {room}"),
+            RoomEvent::Destroyed(room) => format!("destroyed {room}"),
+            other => format!("{other:?}"),
+        });
+    });
+    journal
+}
+
+async fn r8_a_client_enters_the_room_that_it_names(stage: Stage) {
+    let server = stage.server().run().await;
+    let ann = stage.client().room("tea").connect().await;
+    let guest = stage.guest(&server, &ann).await;
+    assert_eq!(guest.room(), Some("tea"));
+    assert_eq!(server.rooms(), ["tea"]);
+    assert_eq!(server.room("tea").count(), 1);
+    // A channel of that name is another thing.
+    assert_eq!(server.channel("tea").count(), 0);
+    server.room("tea").emit("to the room").unwrap();
+    let message = stage.message(&ann).await;
+    assert_eq!((message.text(), message.channel.as_ref()), (Some("to the room"), None));
+}
+
+async fn r31_a_broadcast_reaches_the_others_in_the_room(stage: Stage) {
+    let server = stage.server().run().await;
+    let connect = |room| stage.client().room(room).connect();
+    let (ann, ben, cid) = (connect("tea").await, connect("tea").await, connect("milk").await);
+    let guest = stage.guest(&server, &ann).await;
+    stage.until("all are in", || server.room("tea").count() == 2).await;
+    assert_eq!(guest.broadcast("to the others").unwrap().sent, 1);
+    assert_eq!(guest.broadcast_with_self("to all").unwrap().sent, 2);
+    assert_eq!(stage.texts(&ann, 1).await, ["to all"]);
+    assert_eq!(stage.texts(&ben, 2).await, ["to the others", "to all"]);
+    stage.until("cid is in", || server.room("milk").count() == 1).await;
+    server.room("milk").emit("for cid").unwrap();
+    assert_eq!(stage.texts(&cid, 1).await, ["for cid"]);
+}
+
+async fn r31_a_connection_without_a_room_reaches_nobody(stage: Stage) {
+    let server = stage.server().run().await;
+    let ann = stage.client().connect().await;
+    let guest = stage.guest(&server, &ann).await;
+    assert_eq!(guest.room(), None);
+    assert_eq!(guest.broadcast_with_self("to nobody").unwrap().sent, 0);
+    assert!(server.rooms().is_empty());
+}
+
+async fn r31_a_rooms_life_is_told_in_order(stage: Stage) {
+    let server = stage.server().run().await;
+    let journal = watch(&server);
+    let ann = stage.client().room("tea").connect().await;
+    stage.reads(&journal, "entered tea").await;
+    let ben = stage.client().room("tea").connect().await;
+    stage.until("ben is in", || journal.count("entered tea") == 2).await;
+    drop(ann);
+    stage.reads(&journal, "left tea").await;
+    drop(ben);
+    stage.reads(&journal, "destroyed tea").await;
+    let cid = stage.client().room("tea").connect().await;
+    stage.until("it is made anew", || journal.count("entered tea") == 3).await;
+    assert_eq!(
+        journal.words(),
+        [
+            "created tea",
+            "entered tea",
+            "entered tea",
+            "left tea",
+            "left tea",
+            "destroyed tea",
+            "created tea",
+            "entered tea"
+        ]
+    );
+    drop(cid);
+}
+
+async fn r31_a_client_that_recovers_has_never_left_its_room(stage: Stage) {
+    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default()).run().await;
+    let journal = watch(&server);
+    let ann = stage.client().room("tea").connect().await;
+    let lost = Journal::of_losses(&ann);
+    stage.cut();
+    stage.until("it knows", || !ann.is_connected()).await;
+    server.room("tea").emit("while away").unwrap();
+    stage.heal();
+    stage.reads(&lost, "recovered").await;
+    assert_eq!(stage.texts(&ann, 1).await, ["while away"]);
+    assert_eq!(journal.words(), ["created tea", "entered tea"]);
+}
+
+async fn r31_a_hook_that_panics_harms_nobody(stage: Stage) {
+    let server = stage.server().run().await;
+    server.on_room(|event| assert!(matches!(event, RoomEvent::Destroyed(_)), "on purpose"));
+    let journal = watch(&server);
+    let ann = stage.client().room("tea").connect().await;
+    stage.reads(&journal, "entered tea").await;
+    server.room("tea").emit("still there").unwrap();
+    assert_eq!(stage.texts(&ann, 1).await, ["still there"]);
+}
