@@ -97,4 +97,8 @@ impl<M: Middleware + ?Sized> Middleware for Arc<M> {
     async fn join(&self, connection: &ServerConnection, channel: &str) -> Result<(), Refusal> {
         (**self).join(connection, channel).await
     }
+
+    async fn query(&self, connection: &ServerConnection, query: &str) -> Result<(), Refusal> {
+        (**self).query(connection, query).await
+    }
 }

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline::server::{
-    Admission, Authenticator, Channels, Middleware, Refusal, SessionLimits, Visitor,
+    Admission, Authenticator, Channels, Middleware, QueryLimits, Refusal, SessionLimits, Visitor,
 };
 use moorline::{
     AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
     Heartbeat, Server,
 };
-use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Transport};
+use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, QueryEngine, Transport};
 
 use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec};
 use super::{SECOND, Stage};
@@ -186,6 +186,8 @@ pub(crate) struct ServerPlan {
     more: Vec<AnyAcceptor>,
     middleware: Vec<Arc<dyn Middleware>>,
     channels: Channels,
+    queries: Option<Arc<dyn QueryEngine>>,
+    query_limits: QueryLimits,
     codec: Option<Arc<dyn Codec>>,
     authenticator: Arc<dyn Authenticator>,
     ids: Option<Ids>,
@@ -212,6 +214,8 @@ impl ServerPlan {
             more: Vec::new(),
             middleware: Vec::new(),
             channels: Channels::default(),
+            queries: None,
+            query_limits: QueryLimits::default(),
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
@@ -251,6 +255,12 @@ impl ServerPlan {
         buffer: Buffer,
         stalled_after: Duration,
         channels: Channels,
+        query_limits: QueryLimits,
+    }
+
+    pub(crate) fn queries(mut self, engine: impl QueryEngine) -> Self {
+        self.queries = Some(Arc::new(engine));
+        self
     }
 
     pub(crate) fn middleware(mut self, middleware: impl Middleware) -> Self {
@@ -301,18 +311,22 @@ impl ServerPlan {
             .sessions(self.sessions)
             .buffer(scaled(&self.stage, self.buffer))
             .stalled_after(time(self.stalled_after))
-            .channels(self.channels.grace(time(self.channels.grace)));
+            .channels(self.channels.grace(time(self.channels.grace)))
+            .query_limits(self.query_limits);
         for middleware in self.middleware {
             builder = builder.add_middleware(middleware);
         }
         for acceptor in self.more {
             builder = builder.add_acceptor(acceptor);
         }
-        match (self.codec.map(AnyCodec), self.ids) {
-            (None, None) => builder.build(),
-            (Some(codec), None) => builder.codec(codec).build(),
-            (None, Some(draw)) => builder.ids(move || draw()).build(),
-            (Some(codec), Some(draw)) => builder.codec(codec).ids(move || draw()).build(),
+        match (self.codec.map(AnyCodec), self.ids, self.queries) {
+            (None, None, None) => builder.build(),
+            (Some(codec), None, None) => builder.codec(codec).build(),
+            (None, Some(draw), None) => builder.ids(move || draw()).build(),
+            (Some(codec), Some(draw), None) => builder.codec(codec).ids(move || draw()).build(),
+            (None, None, Some(engine)) => builder.queries(engine).build(),
+            (Some(codec), None, Some(engine)) => builder.codec(codec).queries(engine).build(),
+            (_, Some(_), Some(_)) => unreachable!("no test has both"),
         }
     }
 
