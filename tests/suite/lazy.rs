@@ -234,3 +234,14 @@ async fn r2_many_first_uses_at_once_make_one_connection(stage: Virtual) {
         stage.until("the server knows", || server.count() == 0).await;
     }
 }
+
+async fn r2_a_join_opens_a_lazy_connection(stage: Stage) {
+    let server = stage.server().run().await;
+    let connection = lazy(&stage);
+    stage.within("it joins", connection.channel("news").join()).await.unwrap();
+    assert_eq!(server.channel("news").count(), 1);
+    close(&stage, &connection).await;
+    let joined = connection.channel("later").join().await;
+    assert_eq!(joined, Err(moorline::JoinError::Closed));
+    assert_eq!(connection.status(), Status::Closed);
+}

@@ -181,14 +181,20 @@ impl Channels {
         if let Some(id) = id {
             return self.answered(id, kind, more, members);
         }
-        let Some(one) = self.all.get_mut(&channel) else { return };
-        if matches!(one.stage, Stage::Leaving(_) | Stage::Refused(_)) {
-            return;
-        }
         let mut tell = |change| {
             let presence = Presence::new(channel.clone(), change);
             events.push(Event::Presence(presence));
         };
+        let Some(one) = self.all.get_mut(&channel) else {
+            // Its own leave, which it wants to hear of.
+            if kind == MembersKind::Left {
+                members.into_iter().for_each(|member| tell(PresenceChange::Left(member)));
+            }
+            return;
+        };
+        if matches!(one.stage, Stage::Leaving(_) | Stage::Refused(_)) {
+            return;
+        }
         let keyed = |member: Member| (member.id.clone(), member);
         match kind {
             MembersKind::All => {
