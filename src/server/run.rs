@@ -302,7 +302,7 @@ pub(super) fn command(shared: &Shared, command: Command) {
     waker.into_iter().for_each(Waker::wake);
 }
 
-async fn sleep(runtime: &Arc<dyn Runtime>, span: Duration) {
+pub(super) async fn sleep(runtime: &Arc<dyn Runtime>, span: Duration) {
     let mut timer = runtime.timer();
     timer.as_mut().reset(runtime.now() + span);
     timer.await;

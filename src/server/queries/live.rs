@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
@@ -17,11 +18,18 @@ use super::desk::Joiner;
 use super::roster::Roster;
 use crate::error::panic_text;
 use crate::server::Core;
+use crate::server::run::sleep;
 use crate::sync::{WaitList, lock, wait_until};
 
 /// Rows of up to so many bytes are kept until the next change, so that who comes meanwhile costs no evaluation: 10,000 queries
 /// keep 640 MiB of them at most.
 const KEPT_ROWS: usize = 64 * 1024;
+
+/// How many changes an engine may have one after another without a pause: more than a table changes at once.
+const CHANGES_AT_ONCE: usize = 32;
+
+/// How long the pause is: an engine that always has a change then leaves its thread to the others.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// See the [module](self).
 pub(super) struct Live {
@@ -108,6 +116,7 @@ async fn answer(
     query: &mut dyn LiveQuery,
 ) -> Result<(), ErrorPacket> {
     let mut kept: Option<Rows> = None;
+    let mut at_once = 0;
     loop {
         roster.take(live.take_changes());
         if roster.is_empty() {
@@ -129,6 +138,7 @@ async fn answer(
         let begun = poll_fn(|context| Poll::Ready(change.as_mut().poll(context))).await;
         // Only now: from here on they miss nothing.
         roster.serve(None);
+        at_once = if begun.is_ready() { at_once + 1 } else { 0 };
         let change = match begun {
             Poll::Ready(change) => change?,
             Poll::Pending if roster.is_empty() => continue,
@@ -142,21 +152,11 @@ async fn answer(
         };
         kept = None;
         roster.tell(&change);
-        yield_now().await;
-    }
-}
-
-/// An engine that always has a change must not keep its thread from the others.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
+        if at_once == CHANGES_AT_ONCE {
+            at_once = 0;
+            sleep(&core.runtime, PAUSE).await;
         }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+    }
 }
 
 /// All rows, unless nobody wants them any more. Who comes meanwhile gets them too: there was no change.
