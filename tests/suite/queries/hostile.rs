@@ -8,8 +8,8 @@ use moorline_core::wire::{
 };
 
 use super::data::{Table, View, errors, watch, watch_as};
-use crate::stage::Stage;
 use crate::stage::stranger::{Heard, Stranger};
+use crate::stage::{A_MINUTE, Stage};
 
 behaviours![
     r42_ends_of_what_was_never_asked_are_nothing,
@@ -154,7 +154,9 @@ async fn r42_an_ask_for_nothing_ends_it(stage: Stage) {
 /// A client, and a server that speaks by hand.
 async fn by_hand(stage: &Stage) -> (Connection, Stranger) {
     let mut host = stage.host().await;
-    let connection = stage.client().start();
+    // Without tests' optimizations a bomb takes longer than a heartbeat.
+    let heartbeat = stage.heartbeat(100 * A_MINUTE, 100 * A_MINUTE);
+    let connection = stage.client().heartbeat(heartbeat).start();
     let mut server = host.accept().await;
     server.welcome().await;
     stage.until("it is open", || connection.is_connected()).await;
