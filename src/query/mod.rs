@@ -58,11 +58,11 @@ impl QueryResult {
 const MAX_UNPACKED: u64 = 16 << 20;
 
 /// The same answer with rows that are not packed; what was not read, and why.
-pub(crate) fn unpacked(mut answer: Answer) -> Result<Answer, (Answer, QueryError)> {
+pub(crate) fn unpacked(mut answer: Answer) -> Result<Answer, Box<(Answer, QueryError)>> {
     if let AnswerBody::Rows { rows, packed: packed @ true, .. } = &mut answer.body {
         match unpack(rows) {
             Ok(unpacked) => (*rows, *packed) = (unpacked, false),
-            Err(error) => return Err((answer, error)),
+            Err(error) => return Err(Box::new((answer, error))),
         }
     }
     Ok(answer)

@@ -110,7 +110,8 @@ impl Standing {
         match packet {
             Packet::Answer(answer) => match query::unpacked(*answer) {
                 Ok(answer) => lock(&self.state).queries.answer(answer, &mut news),
-                Err((answer, error)) => {
+                Err(unread) => {
+                    let (answer, error) = *unread;
                     lock(&self.state).queries.unreadable(&answer, &error, &mut news);
                 }
             },

@@ -1,5 +1,7 @@
 //! Queries outlive links (R40), and what is missed is asked again.
 
+use std::time::Duration;
+
 use moorline::Buffer;
 
 use super::data::{Table, View, errors, watch};
@@ -240,7 +242,7 @@ async fn r40_a_client_that_stays_away_leaves_no_query(stage: Virtual) {
 async fn r40_every_client_sees_the_table_in_the_end(stage: Virtual) {
     let mut rng = fastrand::Rng::with_seed(stage.sim.seed());
     let table = Table::of(&[(1, 10)]);
-    let retention = if rng.bool() { 2 * A_MINUTE } else { 0 * A_MINUTE };
+    let retention = if rng.bool() { 2 * A_MINUTE } else { Duration::ZERO };
     let buffer = if rng.bool() { Buffer::default() } else { Buffer::off() };
     let queue = rng.usize(500..20_000);
     let server = stage.server().retention(retention).buffer(buffer).queue(queue);
