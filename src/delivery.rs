@@ -483,6 +483,15 @@ impl Delivery {
         start
     }
 
+    /// Has it counted as taken behind what waits for the listeners; given back if nothing does.
+    pub(crate) fn behind_listeners(&mut self, item: Item) -> Option<Item> {
+        if !matches!(self.worker, Worker::Busy) {
+            return Some(item);
+        }
+        self.jobs.push_back(Job::Calls(Vec::new(), Some(item)));
+        None
+    }
+
     /// Removes listeners, and gives what waited for them alone back to the inbox. The listeners are dropped
     /// by the caller, without the lock.
     pub(crate) fn remove_listeners(

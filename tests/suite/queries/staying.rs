@@ -17,6 +17,7 @@ behaviours![
     r40_a_server_that_is_stopped_drops_its_queries_and_answers_again_when_it_runs,
     r40_a_client_that_has_gone_leaves_no_query,
     r47_a_slow_result_listener_keeps_the_window_closed,
+    r47_what_is_told_beside_large_rows_opens_no_window_for_more,
 ];
 
 in_virtual_time![
@@ -199,6 +200,30 @@ async fn r47_a_slow_result_listener_keeps_the_window_closed(stage: Stage) {
         assert!(connection.stats().counts.held <= 2_000, "{:?}", connection.stats());
     }
     stage.sees(&view, &table).await;
+}
+
+async fn r47_what_is_told_beside_large_rows_opens_no_window_for_more(stage: Stage) {
+    let heartbeat = stage.heartbeat(100 * A_MINUTE, 100 * A_MINUTE);
+    let server = stage.server().queries(Table::default()).heartbeat(heartbeat.clone());
+    let client = stage.client().window(50_000).heartbeat(heartbeat);
+    let Pair { connection, .. } = stage.pair_of(server, client).await;
+    let losses = Journal::of_losses(&connection);
+    let set = connection.query_set();
+    let view = View::default();
+    for n in 0..10 {
+        let (pen, clock) = (view.journal.clone(), stage.clone());
+        let slow = move |_: moorline::QueryResult| {
+            let (pen, clock) = (pen.clone(), clock.clone());
+            async move {
+                clock.sleep(500 * MS).await;
+                pen.write("rows");
+            }
+        };
+        set.retrieve(format!("zeros {}", 20_000 + n), slow, view.errors(), Default::default());
+    }
+    stage.until("all have come", || view.journal.words().len() >= 10).await;
+    assert_eq!(losses.words(), Vec::<String>::new());
+    assert_eq!(view.journal.count("rows"), 10);
 }
 
 async fn r40_a_partition_loses_no_change(stage: Virtual) {
