@@ -77,8 +77,8 @@ pub(crate) struct Item {
 enum Job {
     Event(Event),
     Message(Item),
-    /// These, for what that message carries, whatever else is listened for.
-    Calls(Vec<Arc<Callback>>, Item),
+    /// These, for what that message carries, or for what is known here; whatever else is listened for.
+    Calls(Vec<Arc<Callback>>, Option<Item>),
 }
 
 /// A job with all that its listeners need.
@@ -472,7 +472,7 @@ impl Delivery {
     pub(crate) fn call_later(
         &mut self,
         callbacks: Vec<Arc<Callback>>,
-        item: Item,
+        item: Option<Item>,
         wakes: &mut Vec<Waker>,
     ) -> bool {
         let start = matches!(self.worker, Worker::None);
@@ -481,6 +481,15 @@ impl Delivery {
         }
         self.push_job(Job::Calls(callbacks, item), wakes);
         start
+    }
+
+    /// Has it counted as taken behind what waits for the listeners; given back if nothing does.
+    pub(crate) fn behind_listeners(&mut self, item: Item) -> Option<Item> {
+        if !matches!(self.worker, Worker::Busy) {
+            return Some(item);
+        }
+        self.jobs.push_back(Job::Calls(Vec::new(), Some(item)));
+        None
     }
 
     /// Removes listeners, and gives what waited for them alone back to the inbox. The listeners are dropped
@@ -565,8 +574,9 @@ impl Delivery {
                 Some(Job::Calls(callbacks, item)) => {
                     called.clear();
                     called.extend(callbacks);
-                    let event = Event::Message(item.message.clone());
-                    return Ok(Some(Call { event, item: Some(item), gave_back: false }));
+                    let message = item.as_ref().map(|item| item.message.clone());
+                    let event = Event::Message(message.unwrap_or_default());
+                    return Ok(Some(Call { event, item, gave_back: false }));
                 }
                 None if self.ended => {
                     self.worker = Worker::None;

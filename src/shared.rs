@@ -367,6 +367,16 @@ impl State {
         (false, self.command(lost))
     }
 
+    /// Whether what the other end has asked for may be sent; also where nobody is there to have it.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.status.is_connected() || self.queued() < self.limit
+    }
+
+    /// Takes in what the other end has asked for, where there is room for some of it; who to wake.
+    pub(crate) fn overfill(&mut self, outgoing: Outgoing) -> Option<Waker> {
+        self.accept(outgoing).1
+    }
+
     /// Bytes that wait to be sent.
     pub(crate) const fn queued(&self) -> usize {
         self.queued + self.queued_behind

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -48,6 +49,13 @@ pub trait QueryEngine: Send + Sync + 'static {
     async fn prepare(&self, query: &str, asker: &Asker) -> Result<Prepared, QueryError>;
 }
 
+#[async_trait]
+impl<E: QueryEngine + ?Sized> QueryEngine for Arc<E> {
+    async fn prepare(&self, query: &str, asker: &Asker) -> Result<Prepared, QueryError> {
+        (**self).prepare(query, asker).await
+    }
+}
+
 /// A query that may be answered.
 pub struct Prepared {
     /// Queries of equal keys are one: it is evaluated once for all who ask.
@@ -68,7 +76,8 @@ impl fmt::Debug for Prepared {
 ///
 /// - The rows given last by [`rows`](Self::rows), with every change given since by [`change`](Self::change), MUST be the rows
 ///   that the next `rows` gives: nothing is missed between the two, and nothing told twice.
-/// - Both MUST be cancel safe: a call that is dropped and made again gives what the first one would have given.
+/// - Both MUST be cancel safe: a call that is dropped and made again gives what the first one would have given. A change is waited
+///   for anew with each client that comes or goes, so what takes long to find MUST NOT be begun anew each time.
 #[async_trait]
 pub trait LiveQuery: Send + 'static {
     /// All rows, as of the last change that was given.

@@ -133,7 +133,7 @@ impl<R: Role> Driver<R> {
             }
             (Ok(()), Exchange::State(packet)) => {
                 match self.role.state(&self.shared, *packet, item) {
-                    Ok(Some(item)) => self.took(&item),
+                    Ok(Some(item)) => self.took_in_order(item),
                     Ok(None) => {}
                     Err((item, refusal)) => {
                         self.refuse(&Exchange::None, refusal);
@@ -154,6 +154,15 @@ impl<R: Role> Driver<R> {
                 // What is dropped is user code, and comes after the lock.
                 drop(delivery);
             }
+        }
+    }
+
+    /// What nobody has to hear is taken behind what the listeners have yet to hear: an acknowledgement is a count, and the peer
+    /// takes it for the oldest ones.
+    fn took_in_order(&mut self, item: Item) {
+        let now = lock(&self.shared.delivery).behind_listeners(item);
+        if let Some(item) = now {
+            self.took(&item);
         }
     }
 

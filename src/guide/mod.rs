@@ -5,6 +5,7 @@
 //! | [Connecting and reconnecting](connecting) | who writes a client |
 //! | [Messages and listeners](messages) | who writes a client or a server |
 //! | [Servers and authentication](servers) | who writes a server |
+//! | [Queries](queries) | who wants rows and their changes, and who answers them |
 //! | [What is promised](promises) | who wants to know what may get lost |
 //! | [Testing an application](testing) | who writes either, and tests it |
 //! | [Writing a transport](transports) | who has other wires |
@@ -20,6 +21,9 @@ pub mod messages {}
 
 #[doc = include_str!("servers.md")]
 pub mod servers {}
+
+#[doc = include_str!("queries.md")]
+pub mod queries {}
 
 #[doc = include_str!("promises.md")]
 pub mod promises {}

@@ -33,8 +33,8 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     // A listener may hold the connection that holds it: `called` has the last of them, and drops them here.
 }
 
-/// Has these called in the listeners' task; the message that they are for is taken once they have run.
-pub(crate) fn call_later(shared: &Arc<Shared>, callbacks: Vec<Arc<Callback>>, item: Item) {
+/// Has these called in the listeners' task; the message that they are for, if there is one, is taken once they have run.
+pub(crate) fn call_later(shared: &Arc<Shared>, callbacks: Vec<Arc<Callback>>, item: Option<Item>) {
     let mut wakes = Vec::new();
     let start = lock(&shared.delivery).call_later(callbacks, item, &mut wakes);
     wakes.into_iter().for_each(Waker::wake);

@@ -4,8 +4,8 @@ mod call;
 mod set;
 
 use bytes::Bytes;
-use moorline_core::wire::{Answer, AnswerBody, Packet};
-use moorline_core::{QueryError, QueryFailure};
+use moorline_core::QueryError;
+use moorline_core::wire::{Answer, AnswerBody};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::call::{call, run_error, run_result};
@@ -57,17 +57,15 @@ impl QueryResult {
 #[cfg(feature = "gzip")]
 const MAX_UNPACKED: u64 = 16 << 20;
 
-/// The same packet with rows that are not packed.
-pub(crate) fn unpacked(packet: Packet) -> Result<Packet, QueryFailure> {
-    let Packet::Answer(mut answer) = packet else { return Ok(packet) };
-    let Answer { asked, body, .. } = &mut *answer;
-    if let AnswerBody::Rows { rows, packed: packed @ true, .. } = body {
-        *rows = unpack(rows).map_err(|error| {
-            QueryFailure::new(asked.as_ref().map(|asked| asked.query.clone()), error)
-        })?;
-        *packed = false;
+/// The same answer with rows that are not packed; what was not read, and why.
+pub(crate) fn unpacked(mut answer: Answer) -> Result<Answer, Box<(Answer, QueryError)>> {
+    if let AnswerBody::Rows { rows, packed: packed @ true, .. } = &mut answer.body {
+        match unpack(rows) {
+            Ok(unpacked) => (*rows, *packed) = (unpacked, false),
+            Err(error) => return Err(Box::new((answer, error))),
+        }
     }
-    Ok(Packet::Answer(answer))
+    Ok(answer)
 }
 
 #[cfg(feature = "gzip")]

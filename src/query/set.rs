@@ -7,6 +7,7 @@ use moorline_core::QueryError;
 use moorline_core::wire::Asked;
 
 use super::{QueryResult, run_error, run_result};
+use crate::Handle;
 use crate::client::{Callbacks, Standing, Wanted};
 use crate::listeners::Outcome;
 use crate::shared::Shared;
@@ -15,7 +16,7 @@ use crate::sync::lock;
 /// A set of queries of one connection (R38). Cheap to clone; all clones are one set, and with the last of them its queries end.
 ///
 /// Sets do not know of each other, but a query that several of them want is asked once. Queries may be registered before the
-/// connection is open, and live on over reconnects: where changes may have been missed they are asked again, and whoever wanted
+/// connection is open (a lazy one is opened by the first), and live on over reconnects: where changes may have been missed they are asked again, and whoever wanted
 /// rows gets them anew.
 ///
 /// Results come to the listeners in order, in the task of the connection's listeners; an async one is awaited before the next.
@@ -248,6 +249,9 @@ impl QueryBatch<'_> {
     pub fn assemble(self) {
         let inner = &self.set.inner;
         let steps = self.steps;
+        if steps.iter().any(|step| matches!(step, Step::Want(..))) {
+            Handle::new(inner.shared.clone()).open_if_lazy();
+        }
         // Bound to a name, so that it is dropped after the lock: what listeners hold is user code.
         let _ended = inner.standing.change(&inner.shared, |state| {
             let mut ended = Vec::new();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use moorline_core::wire::Codec;
 use moorline_core::{
-    Acceptor, Backoff, Buffer, Config, ConnectRequest, ConnectionId, Heartbeat, Runtime,
+    Acceptor, Backoff, Buffer, Config, ConnectRequest, ConnectionId, Heartbeat, QueryEngine,
+    Runtime,
 };
 use typed_builder::TypedBuilder;
 
@@ -17,6 +18,7 @@ use super::hooks::Hooks;
 use super::hub::Hub;
 use super::limits::{self, RateLimit, RateLimits, TrustedProxies};
 use super::middleware::Middleware;
+use super::queries::{Queries, QueryLimits};
 use super::registry::Registry;
 use super::run::Life;
 use super::sessions::{SessionLimits, Sessions};
@@ -94,6 +96,15 @@ pub struct ServerSettings<A: Acceptor> {
         setter(doc = "What clients may do with channels, and within which limits.")
     )]
     channels: Channels,
+    #[builder(default, setter(
+        doc = "Answers the queries of its clients (R42). Default: nobody does, and each fails with `no_engine`.",
+        fn transform<E: QueryEngine>(engine: E) -> Option<Arc<dyn QueryEngine>> {
+            Some(Arc::new(engine))
+        }
+    ))]
+    queries: Option<Arc<dyn QueryEngine>>,
+    #[builder(default, setter(doc = "How many queries clients may ask."))]
+    query_limits: QueryLimits,
     #[builder(default = Heartbeat::server(), setter(doc = "How signs of life are asked for."))]
     heartbeat: Heartbeat,
     #[builder(default = HANDSHAKES, setter(
@@ -247,6 +258,7 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
                 sessions: Arc::new(Sessions::new(settings.sessions)),
                 hooks: Hooks::default(),
                 hub: Arc::new(Hub::new(settings.channels, settings.runtime.clone())),
+                queries: Queries::new(settings.queries, settings.query_limits),
                 middleware: settings.middleware,
                 limits: RateLimits::new(rates),
                 throttling: Throttling::new(settings.throttle),

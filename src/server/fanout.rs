@@ -36,19 +36,21 @@ impl<'a> Fanout<'a> {
         Self { packet, about: None, runtime, encoded, emitted: Emitted::default(), wakes }
     }
 
+    /// As that one would be sent it; `None` where it has not said what it speaks.
+    pub(super) fn frame(&mut self, shared: &Shared) -> Option<Result<Frame, EncodeError>> {
+        let codec = shared.codec.get()?;
+        // A server's connections share its codecs.
+        if let Some((_, frame)) = self.encoded.iter().find(|(own, _)| Arc::ptr_eq(own, codec)) {
+            return Some(frame.clone());
+        }
+        let frame = codec.encode(self.packet.clone());
+        self.encoded.push((codec.clone(), frame.clone()));
+        Some(frame)
+    }
+
     /// Sends it to one more, without waiting. One without room is told what it misses.
     pub(super) fn send(&mut self, shared: &Arc<Shared>) {
-        let Some(codec) = shared.codec.get() else { return };
-        // A server's connections share its codecs.
-        let known = self.encoded.iter().find(|(known, _)| Arc::ptr_eq(known, codec));
-        let frame = match known {
-            Some((_, frame)) => frame.clone(),
-            None => {
-                let frame = codec.encode(self.packet.clone());
-                self.encoded.push((codec.clone(), frame.clone()));
-                frame
-            }
-        };
+        let Some(frame) = self.frame(shared) else { return };
         let sent = frame.is_ok_and(|frame| {
             let outgoing = match &self.about {
                 Some(about) => about.outgoing(frame, self.runtime),

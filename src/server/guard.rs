@@ -72,6 +72,21 @@ pub(super) async fn admit(
     caught(core, asked).await
 }
 
+/// Asks whether a client may ask that query.
+pub(super) async fn query(
+    core: &Arc<Core>,
+    connection: &ServerConnection,
+    query: &str,
+) -> Result<(), Refusal> {
+    let asked = async {
+        for middleware in &core.middleware {
+            middleware.query(connection, query).await?;
+        }
+        Ok(())
+    };
+    caught(core, asked).await
+}
+
 async fn caught(
     core: &Arc<Core>,
     asked: impl Future<Output = Result<(), Refusal>>,

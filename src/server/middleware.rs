@@ -68,6 +68,16 @@ pub trait Middleware: Send + Sync + 'static {
     async fn join(&self, connection: &ServerConnection, channel: &str) -> Result<(), Refusal> {
         Ok(())
     }
+
+    /// A client wants to ask a query, as it has written it. It is asked before the engine is; several at a time of one connection,
+    /// beside what else that sends.
+    ///
+    /// # Errors
+    ///
+    /// What the client is told: the query fails with that.
+    async fn query(&self, connection: &ServerConnection, query: &str) -> Result<(), Refusal> {
+        Ok(())
+    }
 }
 
 #[async_trait]
@@ -86,5 +96,9 @@ impl<M: Middleware + ?Sized> Middleware for Arc<M> {
 
     async fn join(&self, connection: &ServerConnection, channel: &str) -> Result<(), Refusal> {
         (**self).join(connection, channel).await
+    }
+
+    async fn query(&self, connection: &ServerConnection, query: &str) -> Result<(), Refusal> {
+        (**self).query(connection, query).await
     }
 }

@@ -14,6 +14,7 @@ mod hooks;
 mod hub;
 mod limits;
 mod middleware;
+mod queries;
 mod registry;
 mod role;
 mod run;
@@ -39,6 +40,7 @@ pub use self::hub::RoomEvent;
 pub(crate) use self::limits::Source;
 pub use self::limits::{AddressError, ProxyHeader, RateLimit, TrustedProxies};
 pub use self::middleware::Middleware;
+pub use self::queries::{QueryLimits, QueryStats};
 pub use self::run::Stopped;
 pub use self::sessions::SessionLimits;
 pub use self::throttle::{HoldBack, Throttle};
@@ -47,6 +49,7 @@ pub use moorline_core::machine::Refusal;
 use self::hooks::Hooks;
 use self::hub::Hub;
 use self::limits::RateLimits;
+use self::queries::Queries;
 use self::registry::Registry;
 use self::run::{Life, Run};
 use self::sessions::Sessions;
@@ -106,6 +109,7 @@ struct Core {
     sessions: Arc<Sessions>,
     hooks: Hooks,
     hub: Arc<Hub>,
+    queries: Queries,
     middleware: Vec<Arc<dyn Middleware>>,
     limits: RateLimits,
     throttling: Throttling,

@@ -17,6 +17,7 @@ use super::fanout::Fanout;
 use super::guard::{self, Wish};
 use super::hub::Attendee;
 use super::limits::{Source, Tally, Told};
+use super::queries::Desk;
 use super::registry::{Handshake, Place};
 use super::run::command;
 use super::sessions::{ClientSide, Seat};
@@ -49,6 +50,8 @@ pub(super) struct ServerRole {
     end: Option<Disconnect>,
     hook: Option<BoxFuture<'static, ()>>,
     attendee: Option<Arc<Attendee>>,
+    /// What its client asks.
+    desk: Option<Arc<Desk>>,
     /// What the application has given it to begin with.
     props: Vec<(TypeId, Props)>,
     presence: Presence,
@@ -87,6 +90,7 @@ impl ServerRole {
             end: None,
             hook: None,
             attendee: None,
+            desk: None,
             props: Vec::new(),
             presence: Presence::Here,
             expires: Time::MAX,
@@ -122,6 +126,7 @@ impl ServerRole {
         };
         attendee.belongs_to(&connection);
         self.attendee = Some(attendee.clone());
+        self.desk = Some(Desk::new(attendee.clone()));
         self.core.registry.open(connection.clone());
         self.connection = Some(connection.clone());
         self.core.hub.opened(&attendee, connection.room(), connection.identity());
@@ -143,11 +148,23 @@ impl ServerRole {
         self.place.close();
         self.presence = Presence::Here;
         self.expires = Time::MAX;
+        if let Some(desk) = self.desk.take() {
+            desk.close();
+        }
         if let Some(attendee) = self.attendee.take() {
             self.core.hub.over(&attendee);
         }
         if let (Some(connection), Some(end)) = (self.connection.take(), end) {
             self.core.hooks.disconnected(&self.core.runtime, connection, end);
+        }
+    }
+}
+
+impl Drop for ServerRole {
+    /// Also where its driver did not come to an end: the runtime has ended, or something panicked.
+    fn drop(&mut self) {
+        if let Some(desk) = self.desk.take() {
+            desk.close();
         }
     }
 }
@@ -344,8 +361,17 @@ impl Role for ServerRole {
         packet: Packet,
         item: Item,
     ) -> Result<Option<Item>, (Item, Refusal)> {
-        let Some(attendee) = &self.attendee else { return Ok(Some(item)) };
-        match self.core.hub.hear(attendee, packet) {
+        let (Some(attendee), Some(desk)) = (&self.attendee, &self.desk) else {
+            return Ok(Some(item));
+        };
+        let heard = match packet {
+            Packet::Query(query) => {
+                desk.hear(&self.core, *query);
+                Ok(())
+            }
+            packet => self.core.hub.hear(attendee, packet),
+        };
+        match heard {
             Ok(()) => Ok(Some(item)),
             Err(refusal) => Err((item, refusal)),
         }

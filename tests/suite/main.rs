@@ -7,6 +7,7 @@
 //! A failing simulated test prints its seed; `MOORLINE_SEED=7 cargo test …` plays only that one.
 #![cfg(all(
     feature = "async-std",
+    feature = "gzip",
     feature = "http-server",
     feature = "memory",
     feature = "sim",
@@ -54,6 +55,7 @@ mod payloads;
 mod presence;
 mod properties;
 mod publishing;
+mod queries;
 mod rate_limits;
 mod raw;
 mod ready;

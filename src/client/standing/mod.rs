@@ -5,13 +5,14 @@
 
 mod channels;
 mod queries;
+mod telling;
 
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
 use moorline_core::machine::Outgoing;
-use moorline_core::wire::Packet;
-use moorline_core::{Class, Event};
+use moorline_core::wire::{Asked, Packet};
+use moorline_core::{Class, Event, QueryError};
 
 use self::channels::Channels;
 pub(crate) use self::channels::Stage;
@@ -48,6 +49,8 @@ struct News {
     results: Vec<Told>,
     /// What is wanted no more: user code, to be dropped without the lock.
     dropped: Vec<Wanted>,
+    /// The server has to be told of it.
+    tell: bool,
 }
 
 impl Standing {
@@ -64,53 +67,62 @@ impl Standing {
     }
 
     /// What the server does not know yet, or all of it.
-    pub(crate) fn tell(&self, shared: &Shared, all: bool) -> Vec<Outgoing> {
+    pub(crate) fn tell(&self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {
         let Some(codec) = shared.codec.get() else { return Vec::new() };
-        let packets = {
+        let limit = lock(&shared.state).max_frame;
+        let (packets, query) = {
             let mut state = lock(&self.state);
             let mut packets = Vec::new();
             state.channels.tell(all, &mut packets);
-            state.queries.tell(all, &mut packets);
-            packets
+            (packets, state.queries.tell(all))
         };
-        let encoded = packets.into_iter().filter_map(|packet| codec.encode(packet).ok());
+        let mut frames: Vec<_> =
+            packets.into_iter().filter_map(|packet| codec.encode(packet).ok()).collect();
+        let mut untold = Vec::new();
+        telling::encode(&**codec, limit, query, &mut frames, &mut untold);
+        self.fail(shared, &untold);
         let state = |frame| {
             let mut outgoing = Outgoing::new(frame, Class::AtLeastOnce);
             outgoing.state = true;
             outgoing
         };
-        encoded.map(state).collect()
+        frames.into_iter().map(state).collect()
+    }
+
+    /// The server cannot be asked these queries.
+    fn fail(&self, shared: &Arc<Shared>, failed: &[(Asked, QueryError)]) {
+        if failed.is_empty() {
+            return;
+        }
+        let mut news = News::default();
+        {
+            let mut state = lock(&self.state);
+            for (asked, error) in failed {
+                state.queries.failed(asked, error, &mut news);
+            }
+        }
+        news.tell(shared, None);
     }
 
     /// The server has said something of it. What is left of the message when nobody has to hear it any more.
     pub(crate) fn hear(&self, shared: &Arc<Shared>, packet: Packet, item: Item) -> Option<Item> {
-        let packet = match query::unpacked(packet) {
-            Ok(packet) => packet,
-            Err(failure) => {
-                shared.dispatch(Event::QueryError(failure));
-                return Some(item);
-            }
-        };
         let mut news = News::default();
-        {
-            let mut state = lock(&self.state);
-            match packet {
-                Packet::Members(members) => state.channels.members(*members, &mut news.events),
-                Packet::Leave(leave) => state.channels.left(*leave, &mut news.events),
-                Packet::Answer(answer) => state.queries.answer(*answer, &mut news),
-                _ => {}
+        match packet {
+            Packet::Answer(answer) => match query::unpacked(*answer) {
+                Ok(answer) => lock(&self.state).queries.answer(answer, &mut news),
+                Err(unread) => {
+                    let (answer, error) = *unread;
+                    lock(&self.state).queries.unreadable(&answer, &error, &mut news);
+                }
+            },
+            Packet::Members(members) => {
+                lock(&self.state).channels.members(*members, &mut news.events);
             }
-            news.wakes.extend(state.waiting.all());
+            Packet::Leave(leave) => lock(&self.state).channels.left(*leave, &mut news.events),
+            _ => {}
         }
-        news.events.into_iter().for_each(|event| shared.dispatch(event));
-        news.wakes.into_iter().for_each(Waker::wake);
-        drop(news.dropped);
-        if news.results.is_empty() {
-            return Some(item);
-        }
-        let results = news.results.into_iter().map(|told| query::call(shared, told));
-        listeners::call_later(shared, results.collect(), item);
-        None
+        news.wakes.extend(lock(&self.state).waiting.all());
+        news.tell(shared, Some(item))
     }
 
     /// The connection is closed, or is being opened again.
@@ -123,5 +135,25 @@ impl Standing {
         let wakes = state.waiting.all();
         drop(state);
         wakes.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl News {
+    /// Tells the application, and the driver where the server has to be told. What is left of the message when nobody has to
+    /// hear it any more.
+    fn tell(self, shared: &Arc<Shared>, item: Option<Item>) -> Option<Item> {
+        self.events.into_iter().for_each(|event| shared.dispatch(event));
+        self.wakes.into_iter().for_each(Waker::wake);
+        drop(self.dropped);
+        if self.tell {
+            let waker = lock(&shared.state).command(Command::Standing);
+            wake(waker);
+        }
+        if self.results.is_empty() {
+            return item;
+        }
+        let results = self.results.into_iter().map(|told| query::call(shared, told));
+        listeners::call_later(shared, results.collect(), item);
+        None
     }
 }

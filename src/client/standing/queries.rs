@@ -1,24 +1,21 @@
 //! The queries that a client asks (R38 to R41). Sets are isolated, but what several of them ask is asked once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use moorline_core::wire::{Answer, AnswerBody, Ask, Asked, ErrorPacket, Packet, Query};
+use moorline_core::wire::{Answer, AnswerBody, Ask, Asked, Query};
 use moorline_core::{Event, QueryError, QueryFailure};
 
 use super::News;
 use crate::query::QueryResult;
 
-/// How many queries stand in one packet; more go in several.
-const IN_A_PACKET: usize = 256;
-
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Queries {
     all: BTreeMap<Asked, Shared>,
-    /// By the server's number.
-    ids: BTreeMap<u64, Asked>,
+    /// By the server's number: several texts may be one query to it.
+    ids: BTreeMap<u64, BTreeSet<Asked>>,
     /// What the server is to be told not to answer any more.
     ended: Vec<Asked>,
     sets: u64,
@@ -109,11 +106,20 @@ impl Queries {
     /// Nobody wants that query any more.
     fn end(&mut self, asked: &Asked) {
         let Some(shared) = self.all.remove(asked) else { return };
-        if let Some(id) = shared.id {
-            self.ids.remove(&id);
-        }
+        self.unname(asked, shared.id);
         if shared.subscribed {
             self.ended.push(asked.clone());
+        }
+    }
+
+    /// The server's number is not that query's any more.
+    fn unname(&mut self, asked: &Asked, id: Option<u64>) {
+        let Some((id, known)) = id.and_then(|id| Some((id, self.ids.get_mut(&id)?))) else {
+            return;
+        };
+        known.remove(asked);
+        if known.is_empty() {
+            self.ids.remove(&id);
         }
     }
 
@@ -127,7 +133,7 @@ impl Queries {
     }
 
     /// What the server does not know. To one that knows nothing any more, all of it: whoever wanted rows wants them again.
-    pub(crate) fn tell(&mut self, all: bool, packets: &mut Vec<Packet>) {
+    pub(crate) fn tell(&mut self, all: bool) -> Query {
         let mut end = std::mem::take(&mut self.ended);
         if all {
             end.clear();
@@ -156,40 +162,58 @@ impl Queries {
                 ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
             }
         }
-        while !ask.is_empty() || !end.is_empty() {
-            let rest = ask.split_off(ask.len().min(IN_A_PACKET));
-            let more = end.split_off(end.len().min(IN_A_PACKET));
-            packets.push(Packet::Query(Box::new(Query { ask, end })));
-            (ask, end) = (rest, more);
-        }
+        Query { ask, end }
     }
 
     /// The server has told of a query.
     pub(super) fn answer(&mut self, answer: Answer, news: &mut News) {
-        let asked = match (&answer.asked, answer.id) {
-            (Some(asked), id) => {
-                let Some(shared) = self.all.get_mut(asked) else { return };
-                if let Some(id) = id {
-                    if let Some(old) = shared.id.replace(id) {
-                        self.ids.remove(&old);
-                    }
-                    self.ids.insert(id, asked.clone());
-                }
-                asked.clone()
-            }
-            (None, Some(id)) => {
-                let Some(asked) = self.ids.get(&id) else { return };
-                asked.clone()
-            }
-            (None, None) => return,
-        };
+        let all = self.meant(&answer, news);
         match answer.body {
             AnswerBody::Rows { retrieve, count, rows, .. } => {
-                self.rows(&asked, retrieve, count, &rows, news);
+                all.iter().for_each(|asked| self.rows(asked, retrieve, count, &rows, news));
             }
-            AnswerBody::Failed(error) => self.failed(&asked, error, news),
+            AnswerBody::Failed(error) => {
+                let error = QueryError::new(error.code, error.message);
+                all.iter().for_each(|asked| self.failed(asked, &error, news));
+            }
             _ => {}
         }
+    }
+
+    /// What the server has told of a query cannot be read: it is over, and the server has to be told.
+    pub(super) fn unreadable(&mut self, answer: &Answer, error: &QueryError, news: &mut News) {
+        for asked in self.meant(answer, news) {
+            let subscribed = self.all.get(&asked).is_some_and(|shared| shared.subscribed);
+            self.failed(&asked, error, news);
+            if subscribed {
+                self.ended.push(asked);
+                news.tell = true;
+            }
+        }
+    }
+
+    /// The queries that an answer is for, with its name noted.
+    fn meant(&mut self, answer: &Answer, news: &mut News) -> Vec<Asked> {
+        let Some(asked) = &answer.asked else {
+            let meant = answer.id.and_then(|id| self.ids.get(&id));
+            return meant.into_iter().flatten().cloned().collect();
+        };
+        let Some(shared) = self.all.get_mut(asked) else {
+            // It was wanted once, and the server does not know that it is not any more: an error has crossed the ask.
+            if matches!(answer.body, AnswerBody::Named) && !self.ended.contains(asked) {
+                self.ended.push(asked.clone());
+                news.tell = true;
+            }
+            return Vec::new();
+        };
+        if let Some(id) = answer.id {
+            let old = shared.id.replace(id);
+            if old != Some(id) {
+                self.unname(asked, old);
+            }
+            self.ids.entry(id).or_default().insert(asked.clone());
+        }
+        vec![asked.clone()]
     }
 
     fn rows(&mut self, asked: &Asked, retrieve: bool, count: u64, rows: &Bytes, news: &mut News) {
@@ -222,14 +246,12 @@ impl Queries {
         }
     }
 
-    fn failed(&mut self, asked: &Asked, error: ErrorPacket, news: &mut News) {
-        let error = QueryError::new(error.code, error.message);
+    /// A query is over, for that reason.
+    pub(super) fn failed(&mut self, asked: &Asked, error: &QueryError, news: &mut News) {
         let failure = QueryFailure::new(Some(asked.query.clone()), error.clone());
         news.events.push(Event::QueryError(failure));
         let Some(mut shared) = self.all.remove(asked) else { return };
-        if let Some(id) = shared.id {
-            self.ids.remove(&id);
-        }
+        self.unname(asked, shared.id);
         for one in std::mem::take(&mut shared.wanted) {
             let query = asked.query.clone();
             let (callbacks, what) = (one.callbacks.clone(), Err(error.clone()));

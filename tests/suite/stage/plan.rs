@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moorline::server::{
-    Admission, Authenticator, Channels, Middleware, RateLimit, Refusal, SessionLimits, Throttle,
-    TrustedProxies, Visitor,
+    Admission, Authenticator, Channels, Middleware, QueryLimits, RateLimit, Refusal, SessionLimits,
+    Throttle, TrustedProxies, Visitor,
 };
 use moorline::{
     AppStateMode, Backoff, Binary, Buffer, Client, Codec, Config, Connection, ConnectionId,
     Heartbeat, Server,
 };
-use moorline_core::{Acceptor, BoxFuture, BoxTransport, ConnectRequest, Peer, Transport};
+use moorline_core::{
+    Acceptor, BoxFuture, BoxTransport, ConnectRequest, Peer, QueryEngine, Transport,
+};
 
 use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec, Dressed};
 use super::{SECOND, Stage};
@@ -187,6 +189,8 @@ pub(crate) struct ServerPlan {
     more: Vec<AnyAcceptor>,
     middleware: Vec<Arc<dyn Middleware>>,
     channels: Channels,
+    queries: Option<Arc<dyn QueryEngine>>,
+    query_limits: QueryLimits,
     codec: Option<Arc<dyn Codec>>,
     authenticator: Arc<dyn Authenticator>,
     ids: Option<Ids>,
@@ -222,6 +226,8 @@ impl ServerPlan {
             more: Vec::new(),
             middleware: Vec::new(),
             channels: Channels::default(),
+            queries: None,
+            query_limits: QueryLimits::default(),
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
@@ -269,6 +275,12 @@ impl ServerPlan {
         channels: Channels,
         throttle: Throttle,
         trusted_proxies: TrustedProxies,
+        query_limits: QueryLimits,
+    }
+
+    pub(crate) fn queries(mut self, engine: impl QueryEngine) -> Self {
+        self.queries = Some(Arc::new(engine));
+        self
     }
 
     pub(crate) fn middleware(mut self, middleware: impl Middleware) -> Self {
@@ -345,18 +357,22 @@ impl ServerPlan {
             .rate_limit(self.rate_limit)
             .address_rate_limit(self.address_rate_limit)
             .connection_rate_limit(self.connection_rate_limit)
-            .trusted_proxies(self.trusted_proxies);
+            .trusted_proxies(self.trusted_proxies)
+            .query_limits(self.query_limits);
         for middleware in self.middleware {
             builder = builder.add_middleware(middleware);
         }
         for acceptor in self.more {
             builder = builder.add_acceptor(acceptor);
         }
-        match (self.codec.map(AnyCodec), self.ids) {
-            (None, None) => builder.build(),
-            (Some(codec), None) => builder.codec(codec).build(),
-            (None, Some(draw)) => builder.ids(move || draw()).build(),
-            (Some(codec), Some(draw)) => builder.codec(codec).ids(move || draw()).build(),
+        match (self.codec.map(AnyCodec), self.ids, self.queries) {
+            (None, None, None) => builder.build(),
+            (Some(codec), None, None) => builder.codec(codec).build(),
+            (None, Some(draw), None) => builder.ids(move || draw()).build(),
+            (Some(codec), Some(draw), None) => builder.codec(codec).ids(move || draw()).build(),
+            (None, None, Some(engine)) => builder.queries(engine).build(),
+            (Some(codec), None, Some(engine)) => builder.codec(codec).queries(engine).build(),
+            (_, Some(_), Some(_)) => unreachable!("no test has both"),
         }
     }
 
