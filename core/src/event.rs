@@ -74,8 +74,8 @@ pub enum Event {
     Lagged(u64),
     /// The server has set properties (R14): all of them, as they are now.
     Properties(Vec<(String, String)>),
-    /// The server holds features back, or none any more (R37): the names of those that it holds back now. After a `Connect`
-    /// none is held back until this is told again.
+    /// The server holds features back, or none any more (R37): the names of those that it holds back now. Told with none
+    /// after a `Connect` where some were held back before it.
     Throttled(Vec<String>),
     /// Who is on a channel has changed (R30).
     Presence(Presence),

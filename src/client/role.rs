@@ -12,7 +12,7 @@ use moorline_core::{BoxFuture, ConnectRequest, ConnectionId, Transport};
 use super::Standing;
 use crate::Event;
 use crate::delivery::Item;
-use crate::driver::{Admitted, Attempt, Link, Role};
+use crate::driver::{Admitted, Attempt, Heard, Link, Role};
 use crate::error::panic_text;
 use crate::server::Admission;
 use crate::shared::Shared;
@@ -104,20 +104,15 @@ impl Role for ClientRole {
         }
     }
 
-    fn state(
-        &mut self,
-        shared: &Arc<Shared>,
-        packet: Packet,
-        item: Item,
-    ) -> Result<Option<Item>, (Item, Refusal)> {
-        Ok(match packet {
+    fn state(&mut self, shared: &Arc<Shared>, packet: Packet, item: Item) -> Heard {
+        match packet {
             Packet::Properties(properties) => {
                 lock(&shared.state).properties.clone_from(&properties);
                 shared.dispatch(Event::Properties(properties));
-                Some(item)
+                Heard::Taken(item)
             }
-            packet => self.standing.hear(shared, packet, item),
-        })
+            packet => self.standing.hear(shared, packet, item).map_or(Heard::Kept, Heard::Taken),
+        }
     }
 
     fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {

@@ -9,7 +9,7 @@ use moorline_core::machine::{Exchange, Input, Refusal};
 use moorline_core::wire::{Close, ErrorPacket, Response};
 use moorline_core::{BoxFuture, Status, close_code};
 
-use super::{Driver, Role};
+use super::{Driver, Heard, Role};
 use crate::Event;
 use crate::delivery::Item;
 use crate::requests;
@@ -133,9 +133,9 @@ impl<R: Role> Driver<R> {
             }
             (Ok(()), Exchange::State(packet)) => {
                 match self.role.state(&self.shared, *packet, item) {
-                    Ok(Some(item)) => self.took_in_order(item),
-                    Ok(None) => {}
-                    Err((item, refusal)) => {
+                    Heard::Taken(item) => self.took(&item),
+                    Heard::Kept => {}
+                    Heard::Refused(item, refusal) => {
                         self.refuse(&Exchange::None, refusal);
                         self.took(&item);
                     }
@@ -154,15 +154,6 @@ impl<R: Role> Driver<R> {
                 // What is dropped is user code, and comes after the lock.
                 drop(delivery);
             }
-        }
-    }
-
-    /// What nobody has to hear is taken behind what the listeners have yet to hear: an acknowledgement is a count, and the peer
-    /// takes it for the oldest ones.
-    fn took_in_order(&mut self, item: Item) {
-        let now = lock(&self.shared.delivery).behind_listeners(item);
-        if let Some(item) = now {
-            self.took(&item);
         }
     }
 

@@ -26,7 +26,7 @@ use self::gate::Gate;
 pub(crate) use self::gate::Verdict;
 pub(crate) use self::link::Link;
 use self::parts::{Part, Parts};
-pub(crate) use self::role::{Admitted, Attempt, Coming, Role};
+pub(crate) use self::role::{Admitted, Attempt, Coming, Heard, Role};
 use crate::requests;
 use crate::server::Admission;
 use crate::shared::{Adoption, Command, Shared};
@@ -485,7 +485,9 @@ impl<R: Role> Driver<R> {
                 }
                 Output::Write => self.begin_write(),
                 Output::Opened(resumed) => {
-                    lock(&self.shared.delivery).begin_link(resumed);
+                    let acknowledges =
+                        self.machine.codec().is_some_and(|codec| codec.has_session());
+                    lock(&self.shared.delivery).begin_link(resumed, acknowledges);
                     self.restore(resumed);
                 }
                 Output::Messages(count) => self.deliver(count),

@@ -34,6 +34,15 @@ pub(crate) struct Coming {
     pub(crate) source: Option<Arc<Source>>,
 }
 
+/// What became of something that stands beside the messages.
+pub(crate) enum Heard {
+    /// Nobody else has to hear of it.
+    Taken(Item),
+    /// It counts as taken once somebody has heard of it.
+    Kept,
+    Refused(Item, Refusal),
+}
+
 /// What only one side's connections do.
 pub(crate) trait Role: Send + 'static {
     /// Makes a link (a client's).
@@ -87,12 +96,7 @@ pub(crate) trait Role: Send + 'static {
 
     /// Something has come that stands beside the messages. What has to be counted as taken now, unless somebody has yet to
     /// hear of it.
-    fn state(
-        &mut self,
-        shared: &Arc<Shared>,
-        packet: Packet,
-        item: Item,
-    ) -> Result<Option<Item>, (Item, Refusal)>;
+    fn state(&mut self, shared: &Arc<Shared>, packet: Packet, item: Item) -> Heard;
 
     /// The client has come back, is known until then, and comes from there (a server's).
     fn came_back(&mut self, _expires: Time, _source: Option<Arc<Source>>) {}

@@ -23,7 +23,7 @@ use super::run::command;
 use super::sessions::{ClientSide, Seat};
 use super::{Admission, Authenticator, Core, ServerConnection, Visitor};
 use crate::delivery::Item;
-use crate::driver::{Admitted, Attempt, Coming, Role, Verdict};
+use crate::driver::{Admitted, Attempt, Coming, Heard, Role, Verdict};
 use crate::error::panic_text;
 use crate::shared::{Command, Shared};
 use crate::sync::lock;
@@ -355,14 +355,9 @@ impl Role for ServerRole {
         (*self.core.throttling.features()).clone()
     }
 
-    fn state(
-        &mut self,
-        _: &Arc<Shared>,
-        packet: Packet,
-        item: Item,
-    ) -> Result<Option<Item>, (Item, Refusal)> {
+    fn state(&mut self, _: &Arc<Shared>, packet: Packet, item: Item) -> Heard {
         let (Some(attendee), Some(desk)) = (&self.attendee, &self.desk) else {
-            return Ok(Some(item));
+            return Heard::Taken(item);
         };
         let heard = match packet {
             Packet::Query(query) => {
@@ -372,8 +367,8 @@ impl Role for ServerRole {
             packet => self.core.hub.hear(attendee, packet),
         };
         match heard {
-            Ok(()) => Ok(Some(item)),
-            Err(refusal) => Err((item, refusal)),
+            Ok(()) => Heard::Taken(item),
+            Err(refusal) => Heard::Refused(item, refusal),
         }
     }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask bench scale`: one message to thousands, beside tungstenite's; and what memberships cost.
 //!
 //! The servers are processes of their own on the first core, as in `bench websocket`. A subscriber of moorline's acknowledges as
-//! its own client does: 50 ms after the first message that it has not acknowledged.
+//! its own client does: 50 ms after the first message that it has not acknowledged, and up to 400 ms in a stream.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,8 +35,9 @@ const SPAN: Duration = Duration::from_millis(1500);
 /// Bytes of a message.
 const PAYLOAD: usize = 32;
 
-/// How long a client's acknowledgement waits.
+/// How long a client's acknowledgement waits at first, and at most.
 const ACK_DELAY: Duration = Duration::from_millis(50);
+const MAX_ACK_DELAY: Duration = Duration::from_millis(400);
 
 /// Members in one channel, and channels of one member.
 const MEMBERS: usize = 10_000;
@@ -223,6 +224,7 @@ async fn deliver(by: &str, speaks: Speaks, subscribers: usize, in_flight: usize)
 async fn subscribe(mut client: Client, received: Arc<AtomicU64>) {
     let mut buffer = vec![0; 16 * 1024];
     let mut acknowledge_at: Option<Instant> = None;
+    let mut delay = ACK_DELAY;
     loop {
         let due = async {
             match acknowledge_at {
@@ -233,10 +235,11 @@ async fn subscribe(mut client: Client, received: Arc<AtomicU64>) {
         tokio::select! {
             messages = client.read(&mut buffer) => {
                 received.fetch_add(messages as u64, Ordering::Relaxed);
-                acknowledge_at.get_or_insert_with(|| Instant::now() + ACK_DELAY);
+                acknowledge_at.get_or_insert_with(|| Instant::now() + delay);
             }
             () = due => {
                 acknowledge_at = None;
+                delay = MAX_ACK_DELAY.min(delay * 2);
                 if let Some(ack) = client.ack() {
                     client.stream.write_all(&ack).await.unwrap();
                 }

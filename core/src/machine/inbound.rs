@@ -10,6 +10,10 @@ use crate::wire::{Ack, PACKET_OVERHEAD};
 /// How long an acknowledgement waits for traffic to ride on.
 const ACK_DELAY: Duration = Duration::from_millis(50);
 
+/// How long it waits at most: in a stream that goes one way each waits twice as long as the one before. To a server that sends to
+/// thousands their acknowledgements are dearer than its messages.
+const MAX_ACK_DELAY: Duration = Duration::from_millis(400);
+
 /// The share of the window that may be taken before an acknowledgement goes out at once.
 const ACK_SHARE: u64 = 4;
 
@@ -30,6 +34,10 @@ pub(super) struct Inbound {
     acknowledged: Ack,
     acknowledged_cost: u64,
     due: Option<Time>,
+    /// How long the next acknowledgement waits.
+    delay: Duration,
+    /// Until when a further one belongs to the same stream.
+    streams_until: Time,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +62,8 @@ impl Inbound {
             acknowledged: Ack::default(),
             acknowledged_cost: 0,
             due: None,
+            delay: ACK_DELAY,
+            streams_until: Time::ZERO,
         }
     }
 
@@ -87,7 +97,7 @@ impl Inbound {
             return Err(Overrun);
         }
         self.received.add(numbered, cost);
-        self.due.get_or_insert(now + ACK_DELAY);
+        self.wait(now);
         Ok(cost)
     }
 
@@ -100,7 +110,7 @@ impl Inbound {
             _ => self.skips.push_back(Skip { after, count }),
         }
         self.pass_skips();
-        self.due.get_or_insert(now + ACK_DELAY);
+        self.wait(now);
     }
 
     fn pass_skips(&mut self) {
@@ -122,7 +132,17 @@ impl Inbound {
             self.due = Some(now);
         } else {
             // It was taken after the delay had passed: no message is coming that would set it anew.
-            self.due.get_or_insert(now + ACK_DELAY);
+            self.wait(now);
+        }
+    }
+
+    /// The next acknowledgement waits from now on, if it does not already.
+    fn wait(&mut self, now: Time) {
+        if self.due.is_none() {
+            if now > self.streams_until {
+                self.delay = ACK_DELAY;
+            }
+            self.due = Some(now + self.delay);
         }
     }
 
@@ -136,6 +156,9 @@ impl Inbound {
             return false;
         }
         self.due = None;
+        // Nothing has come that it could ride on.
+        self.delay = (self.delay * 2).min(MAX_ACK_DELAY);
+        self.streams_until = now + self.delay;
         self.owes()
     }
 

@@ -19,6 +19,24 @@ fn what_was_taken_is_acknowledged_after_a_short_delay() {
 }
 
 #[test]
+fn in_a_stream_that_goes_one_way_acknowledgements_become_rare() {
+    let mut server = End::open_server(crate::support::forgetful_server());
+    let mut waits = Vec::new();
+    for round in 1..=5 {
+        server.packet(message(Class::AtLeastOnce, "a"));
+        server.take();
+        waits.push(server.until_deadline());
+        assert_eq!(server.wait(), [format!("> ack({round},0)")]);
+    }
+    assert_eq!(waits, [DELAY, 2 * DELAY, 4 * DELAY, 8 * DELAY, 8 * DELAY]);
+    // A pause ends the stream.
+    server.pass(9 * DELAY);
+    server.packet(message(Class::AtLeastOnce, "a"));
+    server.take();
+    assert_eq!(server.until_deadline(), DELAY);
+}
+
+#[test]
 fn one_acknowledgement_counts_for_all_before_it() {
     let mut server = End::open_server(crate::support::forgetful_server());
     for round in 1..4 {

@@ -341,7 +341,10 @@ impl Driver {
 
     /// The link has opened: the machine is told what stands for this client.
     fn restore(&mut self) {
-        self.told.clear();
+        // A client hears itself that nothing is held back any more.
+        if self.side == Side::Server {
+            self.told.clear();
+        }
         if self.side == Side::Server || !self.codec.has_session() {
             return;
         }
