@@ -149,6 +149,12 @@ impl Connection {
         lock(&self.shared.state).throttled.clone()
     }
 
+    /// The room that it enters with each open, the same for its life (R8).
+    #[must_use]
+    pub fn room(&self) -> Option<&str> {
+        self.config().room.as_deref()
+    }
+
     /// A channel: join it, publish there, see who else is there (R26, R29, R30).
     #[must_use]
     pub fn channel(&self, name: impl Into<ByteString>) -> Channel<'_> {

@@ -108,6 +108,30 @@ impl Client {
         Connection::new(shared, standing)
     }
 
+    /// The same client, whose connections enter that room (R8). Everything else stays as it was built.
+    ///
+    /// ```
+    /// # async fn enter(client: &moorline::Client) -> Result<(), moorline::ConnectError> {
+    /// let connection = client.in_room("lobby").with_query("lang", "en").connect().await?;
+    /// assert_eq!(connection.room(), Some("lobby"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_room(&self, room: impl Into<String>) -> Self {
+        let mut config = Config::clone(&self.config);
+        config.room = Some(room.into());
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
+    /// The same client, whose connections tell one more parameter at connect time.
+    #[must_use]
+    pub fn with_query(&self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        let mut config = Config::clone(&self.config);
+        config.query.push((name.into(), value.into()));
+        Self { config: Arc::new(config), ..self.clone() }
+    }
+
     /// The configuration of its connections (R13).
     #[must_use]
     pub fn config(&self) -> &Config {

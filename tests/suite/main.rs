@@ -40,6 +40,7 @@ mod dropping;
 mod fallback;
 mod handshakes;
 mod heartbeat;
+mod hostile;
 mod ids;
 mod lagging;
 mod lazy;

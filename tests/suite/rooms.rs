@@ -6,6 +6,7 @@ use moorline::{Buffer, Server};
 use crate::stage::{Journal, SECOND, Stage};
 
 behaviours![
+    r8_one_client_enters_several_rooms,
     r8_a_client_enters_the_room_that_it_names,
     r31_a_broadcast_reaches_the_others_in_the_room,
     r31_a_connection_without_a_room_reaches_nobody,
@@ -122,4 +123,19 @@ async fn r31_a_hook_that_panics_harms_nobody(stage: Stage) {
     stage.reads(&journal, "entered tea").await;
     server.room("tea").emit("still there").unwrap();
     assert_eq!(stage.texts(&ann, 1).await, ["still there"]);
+}
+
+async fn r8_one_client_enters_several_rooms(stage: Stage) {
+    let server = stage.server().run().await;
+    let client = stage.client().query("lang", "en").build();
+    let tea = client.in_room("tea").with_query("seat", "7").connect().await.unwrap();
+    let milk = client.in_room("milk").connect().await.unwrap();
+    assert_eq!((tea.room(), milk.room()), (Some("tea"), Some("milk")));
+    let guest = stage.guest(&server, &tea).await;
+    assert_eq!(
+        (guest.visitor().query("seat"), guest.visitor().query("lang")),
+        (Some("7"), Some("en"))
+    );
+    stage.until("both are in", || server.rooms() == ["milk", "tea"]).await;
+    assert_eq!(stage.guest(&server, &milk).await.visitor().query("seat"), None);
 }

@@ -214,10 +214,13 @@ impl Channels {
                 }
             }
             MembersKind::Joined | MembersKind::Left | MembersKind::Updated => {
-                for member in members {
+                for mut member in members {
                     let known = one.members.get_or_insert_with(BTreeMap::new);
                     match kind {
-                        MembersKind::Left => drop(known.remove(&member.id)),
+                        // Who has gone is told with the profile that it had.
+                        MembersKind::Left => {
+                            member = known.remove(&member.id).unwrap_or(member);
+                        }
                         _ => drop(known.insert(member.id.clone(), member.clone())),
                     }
                     tell(match kind {

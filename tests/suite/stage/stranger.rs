@@ -32,6 +32,16 @@ impl Stranger {
         stage.within("the stranger flushes", self.sender.flush()).await.unwrap();
     }
 
+    /// Whether it could be sent.
+    pub(crate) async fn try_send(&mut self, frame: Frame) -> bool {
+        let stage = self.stage.clone();
+        let sent = async {
+            self.sender.send(frame).await?;
+            self.sender.flush().await
+        };
+        stage.within("the stranger sends", sent).await.is_ok()
+    }
+
     pub(crate) async fn say(&mut self, packet: &Packet) {
         self.send(Binary.encode(packet.clone()).unwrap()).await;
     }
