@@ -12,6 +12,7 @@ mod said;
 use std::error::Error;
 use std::time::Duration;
 
+use moorline::server::{HoldBack, Throttle};
 use moorline::{
     AppState, AppStateMode, Backoff, Client, Connected, Connection, ConnectionListener, Disconnect,
     ErrorEvent, Network, Server, Status, Tokio,
@@ -72,8 +73,12 @@ fn connection_status(comet_chat: &Connection) -> &'static str {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let network = Network::new(Tokio::current());
-    let server =
-        Server::builder().acceptor(network.acceptor("comet")).runtime(Tokio::current()).build();
+    let server = Server::builder()
+        .acceptor(network.acceptor("comet"))
+        .runtime(Tokio::current())
+        // A real server sets marks too, and throttles by its load.
+        .throttle(Throttle::new().optional("typing", HoldBack::event("typing")))
+        .build();
     server.start().await?;
     let comet_chat = Client::builder()
         .transport(network.transport("comet"))
@@ -103,6 +108,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     network.heal("comet");
     said("onConnected").await;
     said("the lamp is green").await;
+    assert_eq!(connection_status(&comet_chat), "connected");
+
+    // "CometChat automatically toggles off certain features to prevent performance loss for end-users under various
+    // circumstances". Here by hand, until the load decides again.
+    server.throttle_now(["typing"])?;
+    said(r#"onFeatureThrottled: ["typing"]"#).await;
+    assert_eq!(connection_status(&comet_chat), "featureThrottled");
+    server.throttle_by_load();
+    said("onFeatureThrottled: []").await;
     assert_eq!(connection_status(&comet_chat), "connected");
 
     // "Once the connection is broken, the disconnected callback is triggered, the SDK automatically tries to establish the

@@ -59,7 +59,7 @@ mod tests {
     #[test]
     fn each_that_ends_by_itself_is_found() {
         let names = names(&cargo::root().join("examples")).unwrap();
-        for name in ["agnost", "collab", "quickstart", "test_an_app"] {
+        for name in ["agnost", "collab", "live_query", "quickstart", "test_an_app"] {
             assert!(names.iter().any(|own| own == name), "{name} is missing of {names:?}");
         }
         assert!(!names.iter().any(|name| WITHOUT_END.contains(&name.as_str())), "{names:?}");
