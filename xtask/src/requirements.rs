@@ -81,7 +81,8 @@ fn judge(text: &str, read: impl Fn(&str) -> Option<String>) -> Result<String, St
     for number in 1..=LAST {
         match tests.get(&number) {
             None => {
-                faults.push(format!("{DOCUMENT}: R{number} is missing: add `{HEADING}{number} …`"))
+                let heading = format!("{HEADING}{number} …");
+                faults.push(format!("{DOCUMENT}: R{number} is missing: add `{heading}`"));
             }
             Some(0) => faults.push(format!("{DOCUMENT}: R{number} names no test")),
             Some(_) => {}
