@@ -141,19 +141,19 @@ async fn blocked_from_the_beginning(how: u8) -> Duration {
 }
 
 #[tokio::test]
-async fn r50_a_proxy_that_answers_an_upgrade_with_400_is_passed_within_the_attempt() {
+async fn r48_a_proxy_that_answers_an_upgrade_with_400_is_passed_within_the_attempt() {
     let took = blocked_from_the_beginning(ANSWER_400).await;
     assert!(took < ATTEMPT, "{took:?}");
 }
 
 #[tokio::test]
-async fn r50_a_proxy_that_swallows_an_upgrade_costs_one_attempts_time() {
+async fn r48_a_proxy_that_swallows_an_upgrade_costs_one_attempts_time() {
     let took = blocked_from_the_beginning(SWALLOW).await;
     assert!(took >= ATTEMPT && took < 3 * ATTEMPT, "{took:?}");
 }
 
 #[tokio::test]
-async fn r50_a_session_moves_from_a_websocket_to_sse_without_loss() {
+async fn r48_a_session_moves_from_a_websocket_to_sse_without_loss() {
     let (server, blocker) = stage().await;
     let connection = client(&blocker).connect().await.unwrap();
     let recoveries = Arc::new(Mutex::new(Vec::new()));

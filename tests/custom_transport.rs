@@ -14,7 +14,7 @@ use tokio::net::UnixStream;
 use tokio_util::compat::TokioAsyncReadCompatExt;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_examples_transport_keeps_the_contract() {
+async fn r53_the_examples_transport_keeps_the_contract() {
     let folder = std::env::temp_dir().join(format!("moorline-kit-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (count, places) = (AtomicUsize::new(0), folder.clone());

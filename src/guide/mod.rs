@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [Connecting and reconnecting](connecting) | who writes a client |
 //! | [Messages and listeners](messages) | who writes a client or a server |
+//! | [Channels, rooms and users](channels) | who sends to many |
 //! | [Servers and authentication](servers) | who writes a server |
 //! | [Queries](queries) | who wants rows and their changes, and who answers them |
 //! | [What is promised](promises) | who wants to know what may get lost |
@@ -18,6 +19,9 @@ pub mod connecting {}
 
 #[doc = include_str!("messages.md")]
 pub mod messages {}
+
+#[doc = include_str!("channels.md")]
+pub mod channels {}
 
 #[doc = include_str!("servers.md")]
 pub mod servers {}

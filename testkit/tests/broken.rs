@@ -162,32 +162,32 @@ fn fails_first(fault: Fault, check: &str) {
 }
 
 #[test]
-fn one_without_a_fault_passes() {
+fn r53_one_without_a_fault_passes() {
     on_tokio(async { play(Fault::None).await.assert() });
 }
 
 #[test]
-fn one_that_reorders_is_caught() {
+fn r53_one_that_reorders_is_caught() {
     fails_first(Fault::Reorders, "frames_arrive_in_order");
 }
 
 #[test]
-fn one_that_drops_the_last_frame_is_caught() {
+fn r53_one_that_drops_the_last_frame_is_caught() {
     fails_first(Fault::DropsTheLast, "a_close_comes_after_all_frames");
 }
 
 #[test]
-fn one_that_merges_frames_is_caught() {
+fn r53_one_that_merges_frames_is_caught() {
     fails_first(Fault::Merges, "frames_are_not_merged_or_split");
 }
 
 #[test]
-fn one_that_ignores_close_is_caught() {
+fn r53_one_that_ignores_close_is_caught() {
     fails_first(Fault::IgnoresClose, "a_close_arrives");
 }
 
 #[test]
-fn one_that_blocks_for_ever_is_caught() {
+fn r53_one_that_blocks_for_ever_is_caught() {
     let over = Arc::new(AtomicBool::new(false));
     on_tokio(async {
         let report = play(Fault::Blocks(over.clone())).await;
@@ -199,7 +199,7 @@ fn one_that_blocks_for_ever_is_caught() {
 }
 
 #[test]
-fn one_that_leaks_a_task_is_caught() {
+fn r53_one_that_leaks_a_task_is_caught() {
     on_tokio(async {
         let fault = Fault::LeaksATask(Tokio::current(), Arc::default());
         let report = play(fault).await;

@@ -45,7 +45,7 @@ fn full(report: &Report) {
 }
 
 #[test]
-fn memory_on_the_simulated_runtime() {
+fn r54_memory_on_the_simulated_runtime() {
     Sim::new().run(async |sim| {
         let network = Network::new(sim.runtime());
         let tasks = sim.clone();
@@ -63,13 +63,13 @@ fn memory_with_latency() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn memory_on_tokio() {
+async fn r54_memory_on_tokio() {
     let network = Network::new(Tokio::current());
     full(&kit(Tokio::current(), &network).run().await);
 }
 
 #[test]
-fn memory_on_smol() {
+fn r54_memory_on_smol() {
     smol::block_on(async {
         let network = Network::new(moorline_smol::Smol);
         full(&kit(moorline_smol::Smol, &network).run().await);
@@ -77,7 +77,7 @@ fn memory_on_smol() {
 }
 
 #[test]
-fn memory_on_async_std() {
+fn r54_memory_on_async_std() {
     async_std::task::block_on(async {
         let network = Network::new(moorline_async_std::AsyncStd);
         full(&kit(moorline_async_std::AsyncStd, &network).run().await);

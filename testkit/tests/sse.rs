@@ -51,16 +51,16 @@ fn full(report: &Report) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sse_on_tokio() {
+async fn r51_sse_on_tokio() {
     full(&contract(Tokio::current()).await);
 }
 
 #[test]
-fn sse_on_smol() {
+fn r51_sse_on_smol() {
     full(&smol::block_on(contract(Smol)));
 }
 
 #[test]
-fn sse_on_async_std() {
+fn r51_sse_on_async_std() {
     full(&async_std::task::block_on(contract(AsyncStd)));
 }

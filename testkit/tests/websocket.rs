@@ -45,16 +45,16 @@ fn full(report: &Report) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websocket_on_tokio() {
+async fn r50_websocket_on_tokio() {
     full(&contract(Tokio::current()).await);
 }
 
 #[test]
-fn websocket_on_smol() {
+fn r50_websocket_on_smol() {
     full(&smol::block_on(contract(Smol)));
 }
 
 #[test]
-fn websocket_on_async_std() {
+fn r50_websocket_on_async_std() {
     full(&async_std::task::block_on(contract(AsyncStd)));
 }

@@ -11,7 +11,7 @@ behaviours![
     a_stopped_reader_makes_the_sender_wait_within_bounds_and_loses_nothing,
     a_stopped_listener_makes_the_sender_wait_as_well,
     both_ends_may_stop_reading_at_once,
-    a_stalled_reader_delays_nobody_else,
+    r47_a_stalled_reader_delays_nobody_else,
     a_hook_that_waits_for_room_keeps_nobody_busy,
     try_send_says_when_there_is_no_room,
     try_send_does_not_overtake_those_who_wait,
@@ -147,7 +147,7 @@ async fn both_ends_may_stop_reading_at_once(stage: Stage) {
     arrives(&stage, &guest, 1).await;
 }
 
-async fn a_stalled_reader_delays_nobody_else(stage: Stage) {
+async fn r47_a_stalled_reader_delays_nobody_else(stage: Stage) {
     let Pair { server, connection: stalled, guest } = small_pair(&stage).await;
     let brisk = stage.client().connect().await;
     let other = stage.guest(&server, &brisk).await;

@@ -22,7 +22,7 @@ fn of(pair: &str, tests: &[String]) -> Vec<String> {
 }
 
 #[test]
-fn every_pair_plays_every_behaviour_but_those_listed() {
+fn r54_every_pair_plays_every_behaviour_but_those_listed() {
     let tests = tests();
     let first = of(PAIRS[0], &tests);
     assert!(!first.is_empty());

@@ -8,12 +8,12 @@ use moorline_core::TransportErrorKind;
 use crate::stage::{Journal, SECOND, Virtual};
 
 in_virtual_time![
-    r50_a_refused_transport_is_passed_over_at_once,
-    r50_one_that_says_nothing_costs_an_attempts_time,
-    r50_an_unreachable_one_is_passed_over_by_the_next_attempt,
-    r50_what_worked_is_taken_again,
-    r50_a_session_moves_along_without_loss,
-    r50_when_all_refuse_it_is_over,
+    r48_a_refused_transport_is_passed_over_at_once,
+    r48_one_that_says_nothing_costs_an_attempts_time,
+    r48_an_unreachable_one_is_passed_over_by_the_next_attempt,
+    r48_what_worked_is_taken_again,
+    r48_a_session_moves_along_without_loss,
+    r48_when_all_refuse_it_is_over,
 ];
 
 const PREFERRED: &str = "preferred";
@@ -53,7 +53,7 @@ fn links(stage: &Virtual) -> (usize, usize) {
     (stage.network.links(PREFERRED), stage.network.links(OTHER))
 }
 
-async fn r50_a_refused_transport_is_passed_over_at_once(stage: Virtual) {
+async fn r48_a_refused_transport_is_passed_over_at_once(stage: Virtual) {
     let _server = server(&stage).await;
     stage.network.refuse(PREFERRED, TransportErrorKind::Refused);
     let (_connection, took) = connect(&stage).await;
@@ -61,7 +61,7 @@ async fn r50_a_refused_transport_is_passed_over_at_once(stage: Virtual) {
     assert!(took < SECOND, "{took:?}");
 }
 
-async fn r50_one_that_says_nothing_costs_an_attempts_time(stage: Virtual) {
+async fn r48_one_that_says_nothing_costs_an_attempts_time(stage: Virtual) {
     let _server = server(&stage).await;
     stage.network.hang_handshakes(PREFERRED);
     let (_connection, took) = connect(&stage).await;
@@ -70,7 +70,7 @@ async fn r50_one_that_says_nothing_costs_an_attempts_time(stage: Virtual) {
     assert!(took <= 22 * SECOND, "{took:?}");
 }
 
-async fn r50_an_unreachable_one_is_passed_over_by_the_next_attempt(stage: Virtual) {
+async fn r48_an_unreachable_one_is_passed_over_by_the_next_attempt(stage: Virtual) {
     let _server = server(&stage).await;
     stage.network.refuse(PREFERRED, TransportErrorKind::Unreachable);
     let (_connection, took) = connect(&stage).await;
@@ -78,7 +78,7 @@ async fn r50_an_unreachable_one_is_passed_over_by_the_next_attempt(stage: Virtua
     assert!(took <= 2 * SECOND, "{took:?}");
 }
 
-async fn r50_what_worked_is_taken_again(stage: Virtual) {
+async fn r48_what_worked_is_taken_again(stage: Virtual) {
     let _server = server(&stage).await;
     stage.network.refuse(PREFERRED, TransportErrorKind::Refused);
     let (connection, _) = connect(&stage).await;
@@ -89,7 +89,7 @@ async fn r50_what_worked_is_taken_again(stage: Virtual) {
     assert_eq!(links(&stage), (0, 1));
 }
 
-async fn r50_a_session_moves_along_without_loss(stage: Virtual) {
+async fn r48_a_session_moves_along_without_loss(stage: Virtual) {
     let _server = server(&stage).await;
     let (connection, _) = connect(&stage).await;
     assert_eq!(links(&stage), (1, 0));
@@ -108,7 +108,7 @@ async fn r50_a_session_moves_along_without_loss(stage: Virtual) {
     assert_eq!((links(&stage), connection.session()), ((0, 1), session));
 }
 
-async fn r50_when_all_refuse_it_is_over(stage: Virtual) {
+async fn r48_when_all_refuse_it_is_over(stage: Virtual) {
     let _server = server(&stage).await;
     stage.network.refuse(PREFERRED, TransportErrorKind::Refused);
     stage.network.refuse(OTHER, TransportErrorKind::Refused);

@@ -4,7 +4,7 @@ use crate::stage::{Journal, SECOND, Stage, Virtual};
 
 behaviours![
     a_silent_link_blocks_nobody_and_is_closed_in_time,
-    over_the_limit_links_wait_for_a_place,
+    r33_over_the_limit_links_wait_for_a_place,
 ];
 
 in_virtual_time![
@@ -33,7 +33,7 @@ async fn a_silent_link_blocks_nobody_and_is_closed_in_time(stage: Stage) {
     assert_eq!(server.count(), 1);
 }
 
-async fn over_the_limit_links_wait_for_a_place(stage: Stage) {
+async fn r33_over_the_limit_links_wait_for_a_place(stage: Stage) {
     let _server = stage.server().handshakes(2).run().await;
     let _silent = [stage.stranger().await, stage.stranger().await];
     stage.sleep(SECOND).await;

@@ -1,13 +1,16 @@
-//! Listening (R19, R21).
+//! Listening (R17, R19, R21).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use moorline::{Status, event};
+use moorline::server::{HoldBack, Throttle};
+use moorline::{Event, Message, QueryOptions, Status, event};
 
+use crate::stage::journal::word;
 use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
+    r17_the_global_listener_hears_what_the_listeners_of_each_event_hear,
     r19_once_hears_one_event_and_is_removed_before_it_runs,
     r19_once_leaves_the_messages_after_the_first_to_others,
     r19_off_removes_one_an_event_or_all,
@@ -19,6 +22,54 @@ behaviours![
 ];
 
 in_virtual_time![r21_a_listener_that_takes_minutes_costs_no_connection];
+
+async fn r17_the_global_listener_hears_what_the_listeners_of_each_event_hear(stage: Stage) {
+    let throttle = Throttle::new().optional("typing", HoldBack::event("typing"));
+    let server = stage.server().throttle(throttle).run().await;
+    let connection = stage.client().build().closed();
+    let (all, each) = (Journal::of(&connection), Journal::default());
+    macro_rules! listen {
+        ($($kind:ident),*) => {$(
+            let pen = each.clone();
+            connection.on(event::$kind, move |what| pen.write(word(&Event::$kind(what))));
+        )*};
+    }
+    listen!(Connect, Message, MessageError, Disconnect, Error, ReconnectAttempt, Reconnect);
+    listen!(Recovery, Properties, Throttled, Presence, QueryError);
+    let pen = each.clone();
+    connection.on(event::Connecting, move |()| pen.write(word(&Event::Connecting)));
+    connection.on_channel("prices", |_: u32| {});
+
+    connection.open();
+    stage.reads(&all, "connect").await;
+    let guest = stage.guest(&server, &connection).await;
+    guest.set_property("plan", Some("gold")).unwrap();
+    guest.send("tea").await.unwrap();
+    guest.send(Message::from("no number").on("prices")).await.unwrap();
+    stage.within("it joins", connection.channel("chat").join()).await.unwrap();
+    server.throttle_now(["typing"]).unwrap();
+    let queries = connection.query_set();
+    queries.retrieve("select 1", |_| {}, |_| {}, QueryOptions::default());
+    stage.until("the query has failed", || heard(&all, "QueryError")).await;
+    stage.reads(&all, "throttled [typing]").await;
+    stage.cut();
+    stage.reads(&all, "attempt 1").await;
+    stage.heal();
+    stage.until("it is back", || heard(&all, "reconnect")).await;
+    connection.disconnect();
+    stage.reads(&all, "disconnect ClientDisconnect").await;
+    stage.until("both have heard it", || all.words().len() == each.words().len()).await;
+
+    assert_eq!(all.words(), each.words());
+    for begin in ["connecting", "message tea", "message error", "error", "attempt 1"] {
+        assert!(heard(&all, begin), "{begin}");
+    }
+    assert!(heard(&all, "Properties") && heard(&all, "Presence"));
+}
+
+fn heard(journal: &Journal, begin: &str) -> bool {
+    journal.words().iter().any(|word| word.starts_with(begin))
+}
 
 async fn r19_once_hears_one_event_and_is_removed_before_it_runs(stage: Stage) {
     let Pair { connection, guest, .. } = stage.pair().await;

@@ -5,14 +5,14 @@ use moorline::{Handle, SendError};
 use crate::stage::{Journal, Pair, Stage};
 
 behaviours![
-    a_message_that_is_too_large_is_refused_with_both_sizes,
+    r33_a_message_that_is_too_large_is_refused_with_both_sizes,
     the_largest_message_that_fits_arrives,
     a_message_larger_than_window_and_queue_arrives,
 ];
 
 const LIMIT: usize = 10_000;
 
-async fn a_message_that_is_too_large_is_refused_with_both_sizes(stage: Stage) {
+async fn r33_a_message_that_is_too_large_is_refused_with_both_sizes(stage: Stage) {
     let server = stage.server().max_frame(LIMIT);
     let client = stage.client().max_frame(LIMIT * 2);
     let Pair { connection, guest, .. } = stage.pair_of(server, client).await;

@@ -1,7 +1,7 @@
 //! `cargo xtask check`: all that can be looked at without running a test.
 
 use crate::report::Report;
-use crate::{cargo, crates};
+use crate::{cargo, crates, requirements};
 
 /// Checks all.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn run() -> Result<(), String> {
         Ok(String::new())
     });
     report.step("crates", crates::check);
+    report.step("requirements", requirements::check);
     report.finish()
 }
 

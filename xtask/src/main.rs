@@ -10,6 +10,7 @@ mod faults;
 mod fuzz;
 mod interop;
 mod report;
+mod requirements;
 mod simulate;
 mod test;
 mod trial;
@@ -22,7 +23,8 @@ usage: cargo xtask <task>
   test     runs every test: the whole workspace with all features, its documentation's examples, its programs in `examples`,
            the planted faults
   examples runs the programs in `examples` that end by themselves: `test` does too
-  check    looks at everything else: format, clippy, rustdoc, each feature by itself, the number of crates
+  check    looks at everything else: format, clippy, rustdoc, each feature by itself, the number of crates,
+           the tests that docs/requirements.md names
   interop  talks to Node's `ws`, Python's `websockets` and a bare socket; needs Node, npm and Python. `interop NAME`: those
            peers whose name has that in it
   bench    measures: `bench memory`, `bench websocket`

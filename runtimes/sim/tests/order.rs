@@ -31,7 +31,7 @@ fn order(seed: u64) -> (Vec<(u32, u32)>, u64) {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_order() {
+fn r54_the_same_seed_gives_the_same_order() {
     assert_eq!(order(1), order(1));
 }
 

@@ -20,7 +20,7 @@ async fn is_ready(timer: &mut Pin<Box<dyn Timer>>) -> bool {
 }
 
 #[test]
-fn time_jumps_to_the_next_deadline() {
+fn r54_time_jumps_to_the_next_deadline() {
     let real = Instant::now();
     Sim::new().run(async |sim| {
         assert_eq!(sim.now(), Time::ZERO);
@@ -37,7 +37,7 @@ fn time_jumps_to_the_next_deadline() {
 }
 
 #[test]
-fn time_stands_still_while_a_task_is_ready() {
+fn r54_time_stands_still_while_a_task_is_ready() {
     Sim::new().run(async |sim| {
         let mut sleep = sim.sleep(Duration::from_nanos(1));
         for _ in 0..100 {

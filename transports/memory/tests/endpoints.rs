@@ -37,7 +37,7 @@ fn accept_without_listen_fails_for_good() {
 }
 
 #[test]
-fn a_server_restarts_at_its_name_and_old_links_live_on_until_they_are_dropped() {
+fn r52_a_server_restarts_at_its_name_and_old_links_live_on_until_they_are_dropped() {
     let mut world = World::new();
     let (mut client, mut server) = world.link();
     let mut waiting = world.connect().unwrap();
@@ -116,7 +116,7 @@ fn endpoints_do_not_concern_each_other() {
 }
 
 #[test]
-fn thousands_of_clients_at_one_endpoint_get_each_their_own_link() {
+fn r52_thousands_of_clients_at_one_endpoint_get_each_their_own_link() {
     let mut world = World::new();
     let mut sides: Vec<_> = (0..5_000).map(|_| world.link()).collect();
     for (number, (client, server)) in sides.iter_mut().enumerate() {

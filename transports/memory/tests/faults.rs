@@ -88,7 +88,7 @@ fn extend(got: &mut (Vec<usize>, Option<Got>), side: &mut Side) {
 }
 
 #[test]
-fn a_cut_after_each_frame_in_each_direction_delivers_exactly_that_many() {
+fn r52_a_cut_after_each_frame_in_each_direction_delivers_exactly_that_many() {
     for direction in [ToServer, ToClient] {
         for frames in 0..=5 {
             let mut world = World::new();
@@ -114,7 +114,7 @@ fn a_cut_after_each_frame_in_each_direction_delivers_exactly_that_many() {
 }
 
 #[test]
-fn a_cut_before_each_frame_loses_exactly_that_one() {
+fn r52_a_cut_before_each_frame_loses_exactly_that_one() {
     for direction in [ToServer, ToClient] {
         for frame in 1..=5 {
             let mut world = World::new();
@@ -152,7 +152,7 @@ fn a_cut_at_a_frame_counts_on_over_reconnects_and_heal_lifts_it() {
 }
 
 #[test]
-fn a_partition_holds_everything_silently_and_delivers_it_in_order_when_healed() {
+fn r52_a_partition_holds_everything_silently_and_delivers_it_in_order_when_healed() {
     let mut world = World::with(|builder| builder.capacity(5 * 65));
     let (mut client, mut server) = world.link();
     client.send(0);
@@ -212,7 +212,7 @@ fn a_connect_that_hangs_fails_when_the_partition_becomes_a_cut() {
 }
 
 #[test]
-fn a_half_open_link_delivers_a_prefix_and_then_nothing_not_even_its_end() {
+fn r52_a_half_open_link_delivers_a_prefix_and_then_nothing_not_even_its_end() {
     for lost in [ToServer, ToClient] {
         let mut world = World::with(|builder| builder.capacity(3 * 65));
         let (client, server) = world.link();
@@ -306,7 +306,7 @@ fn a_hanging_handshake_ends_only_with_its_link() {
 }
 
 #[test]
-fn a_duplicated_connect_comes_in_dead_first_and_then_alive() {
+fn r52_a_duplicated_connect_comes_in_dead_first_and_then_alive() {
     let mut world = World::new();
     world.network.duplicate_connects(SHOP);
     let mut client = world.connect().unwrap();

@@ -44,7 +44,7 @@ fn times(seed: u64) -> Vec<(usize, usize)> {
 }
 
 #[test]
-fn latency_never_reorders_and_stays_in_its_range() {
+fn r52_latency_never_reorders_and_stays_in_its_range() {
     for seed in 0..20 {
         let times = times(seed);
         assert_eq!(times.len(), 200);
@@ -56,7 +56,7 @@ fn latency_never_reorders_and_stays_in_its_range() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_times_and_another_one_gives_others() {
+fn r52_the_same_seed_gives_the_same_times_and_another_one_gives_others() {
     assert_eq!(times(7), times(7));
     assert_ne!(times(7), times(8));
 }
@@ -173,7 +173,7 @@ fn a_partition_during_the_flight_holds_what_is_on_its_way() {
 
 /// Whatever happens, each end has received a prefix of what the other one has sent.
 #[test]
-fn every_mixture_of_faults_leaves_a_prefix() {
+fn r52_every_mixture_of_faults_leaves_a_prefix() {
     let (mut received, mut links) = (0, 0);
     for seed in 0..500 {
         let mut random = fastrand::Rng::with_seed(seed);

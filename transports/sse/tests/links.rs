@@ -30,7 +30,7 @@ async fn next_frame(receiver: &mut impl Receiver) -> Frame {
 }
 
 #[tokio::test]
-async fn what_is_flushed_within_the_debounce_goes_together() {
+async fn r51_what_is_flushed_within_the_debounce_goes_together() {
     let debounce = Duration::from_millis(200);
     let mut server = serve(EventStreams::new().debounce(debounce)).await;
     let connect = ConnectRequest::default();
@@ -49,7 +49,7 @@ async fn what_is_flushed_within_the_debounce_goes_together() {
 }
 
 #[tokio::test]
-async fn a_stream_that_says_nothing_says_so_in_raw() {
+async fn r51_a_stream_that_says_nothing_says_so_in_raw() {
     let streams = EventStreams::new().raw().keep_alive(Duration::from_millis(50));
     let mut server = serve(streams).await;
     let raw = Sse::raw(format!("http://{}/", server.address), Tokio::current()).unwrap();
@@ -96,7 +96,7 @@ async fn breaker(to: String) -> String {
 }
 
 #[tokio::test]
-async fn a_post_whose_answer_is_lost_is_sent_again_and_taken_once() {
+async fn r51_a_post_whose_answer_is_lost_is_sent_again_and_taken_once() {
     let mut server = serve(EventStreams::new()).await;
     let client = sse(&breaker(server.address.clone()).await);
     let connect = ConnectRequest::default();
@@ -136,7 +136,7 @@ async fn buffering(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_that_holds_a_stream_back_no_link_comes_about() {
+async fn r51_behind_a_proxy_that_holds_a_stream_back_no_link_comes_about() {
     let server = serve(EventStreams::new()).await;
     let client = sse(&buffering(&server).await);
     let request = ConnectRequest::default();
@@ -171,7 +171,7 @@ async fn blocks(server: &Server) -> String {
 }
 
 #[tokio::test]
-async fn a_padding_gets_through_a_proxy_that_passes_blocks_on() {
+async fn r51_a_padding_gets_through_a_proxy_that_passes_blocks_on() {
     let mut server = serve(EventStreams::new().padding(4096)).await;
     let client = sse(&blocks(&server).await);
     let connect = ConnectRequest::default();

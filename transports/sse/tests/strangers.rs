@@ -48,7 +48,7 @@ async fn another_links_token_is_none_after_that_link_and_a_ticket_is_no_token() 
 }
 
 #[tokio::test]
-async fn batches_come_in_their_order_and_once() {
+async fn r51_batches_come_in_their_order_and_once() {
     let mut server = serve(EventStreams::new()).await;
     let (link, ticket) = server.open().await;
     let _stream = server.get(&ticket).await;

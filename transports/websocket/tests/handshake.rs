@@ -100,7 +100,7 @@ async fn another_path_is_404() {
 }
 
 #[tokio::test]
-async fn a_foreign_origin_is_403_unless_it_is_allowed() {
+async fn r33_a_foreign_origin_is_403_unless_it_is_allowed() {
     let mut own = listening(acceptor()).await;
     assert_eq!(status(&mut own, &request("/", "Origin: https://evil.example\r\n")).await, 403);
     assert_eq!(status(&mut own, &request("/", "Origin: null\r\n")).await, 403);
@@ -133,7 +133,7 @@ async fn headers_too_many_or_too_large_are_431_and_a_long_target_is_414() {
 }
 
 #[tokio::test]
-async fn moorlines_subprotocols_are_chosen_and_others_are_not() {
+async fn r50_moorlines_subprotocols_are_chosen_and_others_are_not() {
     let acceptor = WebSocketAcceptor::of(door(), WebSockets::new().subprotocol("shop.v1"));
     let mut acceptor = listening(acceptor).await;
     for (offer, chosen) in [
@@ -282,7 +282,7 @@ async fn a_client_takes_only_a_right_answer() {
 }
 
 #[tokio::test]
-async fn headers_and_subprotocols_are_checked_at_once() {
+async fn r50_headers_and_subprotocols_are_checked_at_once() {
     let socket = || WebSocket::new("ws://h", Tokio::current()).unwrap();
     for (name, value) in [
         ("host", "x"),
