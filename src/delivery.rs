@@ -14,7 +14,6 @@ use moorline_core::machine::{Exchange, Received, Taken};
 use moorline_core::{Config, Message, Time};
 
 use crate::listeners::{Callback, Kind, Registry, Token};
-use crate::order::Order;
 use crate::requests::Requests;
 use crate::streams::{EventQueue, StatusCell, weight};
 use crate::sync::{WaitList, lock};
@@ -44,9 +43,6 @@ pub(crate) struct Delivery {
     link: u32,
     session: u32,
     taken: Taken,
-    /// Messages of this link without a number, and of this session with one; where they are acknowledged.
-    order: [Order; 2],
-    acknowledges: bool,
     /// What the driver knows to be taken.
     reported: Taken,
     /// The driver wants to be woken by the next message that is taken.
@@ -67,8 +63,6 @@ pub(crate) struct Item {
     pub(crate) message: Message,
     /// Its place among all messages of the connection.
     number: u64,
-    /// Its place among those that are counted with it.
-    place: u64,
     pub(crate) cost: usize,
     numbered: bool,
     /// The link that it came over, and the session: a later one does not acknowledge it.
@@ -122,8 +116,6 @@ impl Delivery {
             link: 0,
             session: 0,
             taken: Taken::default(),
-            order: Default::default(),
-            acknowledges: false,
             reported: Taken::default(),
             driver_waits: false,
             unheard: 0,
@@ -140,16 +132,13 @@ impl Delivery {
 
     /// A new link has opened. It knows nothing of what was taken from the one before; unless it goes on with
     /// the session, which counts what is numbered.
-    pub(crate) fn begin_link(&mut self, resumed: bool, acknowledges: bool) {
-        self.acknowledges = acknowledges;
+    pub(crate) fn begin_link(&mut self, resumed: bool) {
         self.link = self.link.wrapping_add(1);
         if !resumed {
             self.session = self.session.wrapping_add(1);
             self.taken = Taken::default();
             self.reported = Taken::default();
-            self.order[1] = Order::default();
         }
-        self.order[0] = Order::default();
         for counted in [&mut self.taken, &mut self.reported] {
             counted.unnumbered = 0;
             counted.unnumbered_cost = 0;
@@ -249,13 +238,11 @@ impl Delivery {
         }
         let Self { link, session, held, arrivals, .. } = *self;
         let (mut held, mut number) = (held, arrivals);
-        let order = &mut self.order;
         self.inbox.extend(messages.map(|received| {
             let Received { message, cost, numbered, .. } = received;
             held += cost;
             number += 1;
-            let place = order[usize::from(numbered)].receive();
-            Item { message, number, place, cost, numbered, link, session, arrived, streamed: false }
+            Item { message, number, cost, numbered, link, session, arrived, streamed: false }
         }));
         (self.held, self.arrivals) = (held, number);
     }
@@ -266,19 +253,8 @@ impl Delivery {
         self.held += cost;
         self.arrivals += 1;
         let (number, link, session) = (self.arrivals, self.link, self.session);
-        let place = self.order[usize::from(numbered)].receive();
         (
-            Item {
-                message,
-                number,
-                place,
-                cost,
-                numbered,
-                link,
-                session,
-                arrived,
-                streamed: false,
-            },
+            Item { message, number, cost, numbered, link, session, arrived, streamed: false },
             exchange,
         )
     }
@@ -618,11 +594,7 @@ impl Delivery {
         // makes room, which raw waits for.
         let counts =
             if item.numbered { item.session == self.session } else { item.link == self.link };
-        if counts && self.acknowledges {
-            let taken = &mut self.taken;
-            let order = &mut self.order[usize::from(item.numbered)];
-            order.take(item.place, item.cost, |cost| taken.add(item.numbered, cost));
-        } else if counts {
+        if counts {
             self.taken.add(item.numbered, item.cost);
         }
         let fresh = self.taken.cost() - self.reported.cost();

@@ -76,7 +76,6 @@ mod handle;
 #[cfg(all(any(feature = "sse", feature = "websocket"), feature = "tokio"))]
 mod http;
 mod listeners;
-mod order;
 pub mod query;
 mod receipt;
 mod requests;

@@ -45,6 +45,8 @@ pub(crate) struct State {
     pub(crate) commands: Vec<Command>,
     /// A command that changes the status is among them: the status here is ahead of the machine's.
     status_pending: bool,
+    /// The session outlives the link of the moment.
+    pub(crate) returns: bool,
     /// The machine's status, as last told.
     published: Status,
     /// The application has called `disconnect`, and not `connect` since.
@@ -139,6 +141,7 @@ impl Shared {
                 max_frame: config.max_frame,
                 commands: Vec::new(),
                 status_pending: false,
+                returns: false,
                 published: status,
                 leaving: false,
                 lazy: if config.lazy { Lazy::Asleep } else { Lazy::No },
@@ -349,7 +352,8 @@ impl State {
             (Some(Ok((_, waker))), _) => return (true, waker),
             // Nobody is there, and nobody will be; or it was too large for this one.
             (Some(Err(error)), _) => {
-                let comes_back = self.status == Status::Connecting && !self.driver_gone;
+                let comes_back =
+                    (self.status == Status::Connecting || self.returns) && !self.driver_gone;
                 if !comes_back && !matches!(error, SendError::TooLarge { .. }) {
                     return (false, None);
                 }
@@ -373,7 +377,8 @@ impl State {
     }
 
     /// Takes in what the other end has asked for, where there is room for some of it; who to wake.
-    pub(crate) fn overfill(&mut self, outgoing: Outgoing) -> Option<Waker> {
+    pub(crate) fn overfill(&mut self, mut outgoing: Outgoing) -> Option<Waker> {
+        outgoing.broadcast = true;
         self.accept(outgoing).1
     }
 

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use moorline_core::machine::{Exchange, Input, Refusal};
 use moorline_core::wire::{Close, ErrorPacket, Response};
-use moorline_core::{BoxFuture, Status, close_code};
+use moorline_core::{BoxFuture, Status, Time, close_code};
 
 use super::{Driver, Heard, Role};
 use crate::Event;
@@ -26,11 +26,18 @@ pub(crate) enum Verdict {
 }
 
 /// See the [module](self).
-#[derive(Default)]
 pub(super) struct Gate {
     waiting: VecDeque<Waiting>,
     /// What the one in front waits for.
     asked: Option<BoxFuture<'static, Result<(), Refusal>>>,
+    /// When the connection is over, until when the messages may be handed out.
+    pub(super) until: Time,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { waiting: VecDeque::new(), asked: None, until: Time::MAX }
+    }
 }
 
 enum Waiting {
@@ -51,12 +58,20 @@ impl<R: Role> Driver<R> {
     /// Takes in messages of which some are no ordinary ones, or have to be looked at.
     pub(super) fn deliver_by_gate(&mut self, count: usize) {
         let mut delivery = lock(&self.shared.delivery);
+        let mut answers = Vec::new();
         for received in self.machine.take_messages(count) {
             let (item, exchange) = delivery.receive(received, self.now);
-            self.gate.waiting.push_back(Waiting::Message(item, exchange));
+            match exchange {
+                // Whoever looks at a message may wait for one of them.
+                Exchange::Response(_) | Exchange::Failure(..) => answers.push((item, exchange)),
+                exchange => self.gate.waiting.push_back(Waiting::Message(item, exchange)),
+            }
         }
         self.held = delivery.held();
         drop(delivery);
+        for (item, exchange) in answers {
+            self.decide(item, exchange, Ok(()));
+        }
         self.pass_gate();
     }
 
@@ -85,6 +100,22 @@ impl<R: Role> Driver<R> {
         } else {
             self.gate.waiting.push_back(Waiting::Status(status));
         }
+    }
+
+    /// Gives up the messages that wait: only events go through any more.
+    pub(super) fn cut_gate(&mut self) {
+        self.gate.asked = None;
+        self.gate.waiting.retain(|waiting| !matches!(waiting, Waiting::Message(..)));
+        self.pass_gate();
+    }
+
+    /// The connection is over: what waits may be handed out for as long as closing may take. Whether that begins now.
+    pub(super) fn bound_gate(&mut self) -> bool {
+        let begins = self.gate.until == Time::MAX;
+        if begins {
+            self.gate.until = self.now + self.shared.config.close_timeout;
+        }
+        begins
     }
 
     /// Looks whether the one in front is let through.

@@ -17,9 +17,9 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use moorline_core::machine::{Failure, Input, Loss, Output, Refusal, Return, Transmit};
-use moorline_core::wire::cost;
+use moorline_core::wire::{Close, cost};
 use moorline_core::{
-    BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind,
+    BoxFuture, Capabilities, Incoming, Machine, Status, Time, Timer, TransportErrorKind, close_code,
 };
 
 use self::gate::Gate;
@@ -245,7 +245,11 @@ impl<R: Role> Driver<R> {
                 Command::Ping => self.tell(Input::Ping),
                 Command::AppState(app) => self.tell(Input::AppState(app)),
                 Command::Network(hint) => self.tell(Input::Network(hint)),
-                Command::Cut => self.tell(Input::LinkLost(Loss::Ended)),
+                Command::Cut => {
+                    self.tell(Input::LinkLost(Loss::Ended));
+                    self.drain();
+                    self.cut_gate();
+                }
                 Command::Abandon(close) => {
                     self.connect_after = false;
                     self.abandoned = true;
@@ -429,7 +433,7 @@ impl<R: Role> Driver<R> {
         if self.tick() {
             return true;
         }
-        let deadline = self.wanted.min(self.unheard).min(self.role.deadline());
+        let deadline = self.wanted.min(self.unheard).min(self.role.deadline()).min(self.gate.until);
         if deadline < self.armed {
             self.armed = deadline;
             self.timer.as_mut().reset(deadline);
@@ -449,6 +453,9 @@ impl<R: Role> Driver<R> {
         if due {
             self.tell(Input::Tick);
             self.give_memory_back();
+        }
+        if self.gate.until <= self.now {
+            self.cut_gate();
         }
         if self.role.deadline() <= self.now {
             self.role.tick(&self.shared, self.now);
@@ -485,9 +492,7 @@ impl<R: Role> Driver<R> {
                 }
                 Output::Write => self.begin_write(),
                 Output::Opened(resumed) => {
-                    let acknowledges =
-                        self.machine.codec().is_some_and(|codec| codec.has_session());
-                    lock(&self.shared.delivery).begin_link(resumed, acknowledges);
+                    lock(&self.shared.delivery).begin_link(resumed);
                     self.restore(resumed);
                 }
                 Output::Messages(count) => self.deliver(count),
@@ -552,6 +557,11 @@ impl<R: Role> Driver<R> {
     fn refuse_requests(&mut self) {
         let unanswered = lock(&self.shared.delivery).take_unanswered();
         for id in unanswered {
+            if self.machine.queued() > self.shared.config.queue {
+                // Who asks on and on, and reads no answer, would have all of them kept.
+                let close = Close::new(close_code::POLICY, "slow_consumer");
+                return self.tell(Input::Disconnect(close));
+            }
             if let Some(outgoing) = requests::no_handler(&self.shared, id) {
                 self.tell(Input::Send(outgoing));
             }
@@ -602,9 +612,14 @@ impl<R: Role + Unpin> Future for Driver<R> {
         self.hook_woken |= woken.has(Part::Hook);
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
-            if self.abandoned && self.machine.status() == Status::Closed && self.gate.is_empty() {
-                self.let_hook_go();
-                return Poll::Ready(());
+            if self.abandoned && self.machine.status() == Status::Closed {
+                if self.gate.is_empty() {
+                    self.let_hook_go();
+                    return Poll::Ready(());
+                }
+                if self.bound_gate() {
+                    continue;
+                }
             }
             if !again {
                 return Poll::Pending;

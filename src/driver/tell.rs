@@ -28,6 +28,7 @@ impl<R: Role> Driver<R> {
         state.session = self.machine.session().map(str::to_owned);
         state.max_frame = self.machine.max_frame();
         self.wakes.extend(state.publish(status, self.machine.counts()).into_iter().flatten());
+        state.returns = self.machine.can_resume();
         drop(state);
         self.show_status(status);
     }
@@ -38,7 +39,10 @@ impl<R: Role> Driver<R> {
             Event::Connect(connected) => {
                 let mut state = lock(&self.shared.state);
                 state.opens += 1;
-                state.properties.clone_from(&connected.properties);
+                // A server's own were told to the client, not by it: they may have changed meanwhile.
+                if state.opens == 1 || !self.role.ends_when_closed() {
+                    state.properties.clone_from(&connected.properties);
+                }
                 state.throttled.clear();
             }
             Event::Throttled(features) => {
@@ -91,6 +95,7 @@ impl<R: Role> Driver<R> {
         let outcomes = self.machine.take_outcomes();
         let mut state = lock(&self.shared.state);
         let wakes = state.publish(status, counts);
+        state.returns = self.machine.can_resume();
         if let Some(outcomes) = outcomes {
             state.outcomes.note(outcomes);
             if !state.receipts.is_empty() {

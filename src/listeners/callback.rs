@@ -155,7 +155,9 @@ impl Callback {
             Kind::Any => true,
             Kind::Message => {
                 self.channel.as_ref().is_none_or(|own| message.channel.as_ref() == Some(own))
-                    && self.event.is_none_or(|own| message.event.as_deref() == Some(own))
+                    && self.event.is_none_or(|own| {
+                        message.channel.is_none() && message.event.as_deref() == Some(own)
+                    })
             }
             _ => false,
         }

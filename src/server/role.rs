@@ -104,9 +104,9 @@ impl ServerRole {
         if let Some(session) = &mut self.session {
             session.attach();
         }
-        self.tally.opened(self.core.hub.channels.per_connection);
         self.returned();
         let Some(visitor) = self.visitor.take() else { return };
+        self.tally.opened(self.core.hub.channels.per_connection);
         let handle = Handle::new(shared.clone());
         let id = handle.id().map_or_else(String::new, |id| id.to_string());
         let attendee = Attendee::new(self.place.number(), &id, shared.clone());
@@ -163,9 +163,7 @@ impl ServerRole {
 impl Drop for ServerRole {
     /// Also where its driver did not come to an end: the runtime has ended, or something panicked.
     fn drop(&mut self) {
-        if let Some(desk) = self.desk.take() {
-            desk.close();
-        }
+        self.over(None);
     }
 }
 
@@ -181,6 +179,9 @@ async fn authenticated(
         Err(Refusal::for_now("internal", "the server failed", RETRY_AFTER_FAULT))
     })
 }
+
+/// How the events begin that only a server says.
+const RESERVED: &str = "moorline:";
 
 impl Role for ServerRole {
     fn connect(&mut self, _attempt: u32) -> BoxFuture<'static, Attempt> {
@@ -288,7 +289,6 @@ impl Role for ServerRole {
                 if let Some(session) = &mut self.session {
                     session.detach();
                 }
-                self.expires = Time::MAX;
                 if matches!(self.presence, Presence::Here) {
                     let until = self.core.runtime.now() + self.core.hub.channels.grace;
                     self.presence = Presence::Away { until };
@@ -379,6 +379,10 @@ impl Role for ServerRole {
         echo: Option<bool>,
     ) -> Result<(), Refusal> {
         let Some(attendee) = &self.attendee else { return Ok(()) };
+        if message.event.as_ref().is_some_and(|event| event.starts_with(RESERVED)) {
+            let text = format!("events that begin with `{RESERVED}` are the server's");
+            return Err(Refusal::for_good("not_published", text));
+        }
         if self.core.throttling.drops(&message) {
             return Ok(());
         }
@@ -420,8 +424,11 @@ impl Role for ServerRole {
         }
         if self.expires <= now {
             self.expires = Time::MAX;
-            let close = Close::new(close_code::EXPIRED, "the credentials have expired");
-            command(shared, Command::Disconnect(Box::new(close)));
+            // Who is away comes back with fresh ones anyway.
+            if lock(&shared.state).status.is_connected() {
+                let close = Close::new(close_code::EXPIRED, "the credentials have expired");
+                command(shared, Command::Disconnect(Box::new(close)));
+            }
         }
     }
 

@@ -17,6 +17,9 @@ const MAX_ACK_DELAY: Duration = Duration::from_millis(400);
 /// The share of the window that may be taken before an acknowledgement goes out at once.
 const ACK_SHARE: u64 = 4;
 
+/// How many costs an idle connection keeps room for.
+const IDLE_COSTS: usize = 16;
+
 /// Messages from the peer that the application has not taken.
 #[derive(Debug)]
 pub(super) struct Inbound {
@@ -33,6 +36,13 @@ pub(super) struct Inbound {
     skips_received: u64,
     acknowledged: Ack,
     acknowledged_cost: u64,
+    /// What the messages that are not acknowledged cost, the oldest first: without a number, and with one. An acknowledgement is a
+    /// count, which the peer takes for the oldest, whichever were taken.
+    unacknowledged: [VecDeque<u32>; 2],
+    /// The sum of those: what the peer holds to be used of the window.
+    used: u64,
+    /// Messages with a number that were acknowledged.
+    popped: u64,
     due: Option<Time>,
     /// How long the next acknowledgement waits.
     delay: Duration,
@@ -61,6 +71,9 @@ impl Inbound {
             skips_received: 0,
             acknowledged: Ack::default(),
             acknowledged_cost: 0,
+            unacknowledged: Default::default(),
+            used: 0,
+            popped: 0,
             due: None,
             delay: ACK_DELAY,
             streams_until: Time::ZERO,
@@ -74,6 +87,8 @@ impl Inbound {
             counted.unnumbered = 0;
             counted.unnumbered_cost = 0;
         }
+        let [unnumbered, _] = &mut self.unacknowledged;
+        self.used -= unnumbered.drain(..).map(u64::from).sum::<u64>();
         self.acknowledged = Ack::default();
         self.acknowledged_cost = 0;
         self.due = Some(now + ACK_DELAY);
@@ -92,10 +107,13 @@ impl Inbound {
         numbered: bool,
     ) -> Result<usize, Overrun> {
         let cost = payload + PACKET_OVERHEAD;
-        let held = self.received.cost() - self.taken.cost();
-        if held > 0 && held + cost as u64 > self.window {
+        // What was taken makes room at once; what the peer thinks to be free is free, too.
+        let over = |used: u64| used > 0 && used + cost as u64 > self.window;
+        if over(self.used) && over(self.held()) {
             return Err(Overrun);
         }
+        self.used += cost as u64;
+        self.unacknowledged[usize::from(numbered)].push_back(cost as u32);
         self.received.add(numbered, cost);
         self.wait(now);
         Ok(cost)
@@ -181,16 +199,32 @@ impl Inbound {
 
     /// Whether something was taken that the peer does not know of.
     pub(super) fn owes(&self) -> bool {
-        self.ack() != self.acknowledged
+        // Else what is not taken, behind what is, could be any amount.
+        self.held() <= self.window && self.ack() != self.acknowledged
     }
 
     /// The acknowledgement to send now.
     pub(super) fn acknowledge(&mut self) -> Ack {
+        let before = self.acknowledged;
         self.acknowledged = self.ack();
         self.acknowledged_cost = self.taken.cost();
+        let [unnumbered, numbered] = &mut self.unacknowledged;
+        let fresh = self.acknowledged.unnumbered - before.unnumbered;
+        self.used -= pop(unnumbered, fresh) + pop(numbered, self.taken.numbered - self.popped);
+        self.popped = self.taken.numbered;
         self.due = None;
         self.acknowledged
     }
+}
+
+/// What the oldest of them cost.
+fn pop(costs: &mut VecDeque<u32>, count: u64) -> u64 {
+    let count = usize::try_from(count).unwrap_or(usize::MAX).min(costs.len());
+    let sum = costs.drain(..count).map(u64::from).sum();
+    if costs.is_empty() {
+        costs.shrink_to(IDLE_COSTS);
+    }
+    sum
 }
 
 impl Taken {

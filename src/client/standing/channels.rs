@@ -138,9 +138,6 @@ impl Channels {
             let echo = echo.unwrap_or(Some(false));
             packets.push(Packet::Profile(Profile { data: self.profile.clone(), echo }));
         }
-        if all {
-            self.all.retain(|_, one| !matches!(one.stage, Stage::Leaving(_)));
-        }
         let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| one.changed || all).collect();
         told.sort_by_key(|(_, one)| one.order);
         let mut gone = Vec::new();
@@ -149,6 +146,8 @@ impl Channels {
             match one.stage {
                 Stage::Refused(_) => {}
                 Stage::Wanted | Stage::Joined => {
+                    // The answer begins anew.
+                    one.coming.clear();
                     let (channel, echo, presence) = (channel.clone(), one.echo, one.presence);
                     packets.push(Packet::Join(Join { channel, echo, presence }));
                 }
@@ -207,6 +206,7 @@ impl Channels {
                 }
             }
             MembersKind::Hidden => {
+                one.coming.clear();
                 let was_known = one.members.take().is_some();
                 let was_joined = std::mem::replace(&mut one.stage, Stage::Joined) == Stage::Joined;
                 if one.presence && (was_known || !was_joined) {

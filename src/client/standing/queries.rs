@@ -10,6 +10,9 @@ use moorline_core::{Event, QueryError, QueryFailure};
 use super::News;
 use crate::query::QueryResult;
 
+/// How many queries that ended before their rows had come are remembered.
+const MAX_UNSURE: usize = 1000;
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Queries {
@@ -18,6 +21,8 @@ pub(crate) struct Queries {
     ids: BTreeMap<u64, BTreeSet<Asked>>,
     /// What the server is to be told not to answer any more.
     ended: Vec<Asked>,
+    /// Queries that ended before their rows had come: they may still come, or not.
+    unsure: BTreeSet<Asked>,
     sets: u64,
 }
 
@@ -30,6 +35,10 @@ struct Shared {
     subscribed: bool,
     /// The server has to be told.
     changed: bool,
+    /// How often rows were asked for and have not come.
+    asks: u32,
+    /// Rows of an ask that is over may still come: which of several are the last is not known.
+    unsure: bool,
 }
 
 /// What one set wants of a query.
@@ -77,7 +86,9 @@ impl Queries {
 
     pub(crate) fn want(&mut self, asked: Asked, wanted: Wanted) {
         self.ended.retain(|ended| *ended != asked);
+        let unsure = self.unsure.remove(&asked);
         let shared = self.all.entry(asked).or_default();
+        shared.unsure |= unsure;
         shared.changed = true;
         shared.wanted.push(wanted);
     }
@@ -107,6 +118,9 @@ impl Queries {
     fn end(&mut self, asked: &Asked) {
         let Some(shared) = self.all.remove(asked) else { return };
         self.unname(asked, shared.id);
+        if shared.asks > 0 && self.unsure.len() < MAX_UNSURE {
+            self.unsure.insert(asked.clone());
+        }
         if shared.subscribed {
             self.ended.push(asked.clone());
         }
@@ -134,14 +148,14 @@ impl Queries {
 
     /// What the server does not know. To one that knows nothing any more, all of it: whoever wanted rows wants them again.
     pub(crate) fn tell(&mut self, all: bool) -> Query {
-        let mut end = std::mem::take(&mut self.ended);
+        let end = std::mem::take(&mut self.ended);
         if all {
-            end.clear();
             self.ids.clear();
         }
         let mut ask = Vec::new();
         for (asked, shared) in &mut self.all {
             if all {
+                shared.unsure |= shared.asks > 0;
                 shared.id = None;
                 for one in &mut shared.wanted {
                     one.awaits_rows = one.retrieve;
@@ -159,6 +173,7 @@ impl Queries {
             shared.subscribed = subscribe;
             shared.wanted.iter_mut().for_each(|one| one.told = true);
             if news {
+                shared.asks += u32::from(retrieve);
                 ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
             }
         }
@@ -218,11 +233,14 @@ impl Queries {
 
     fn rows(&mut self, asked: &Asked, retrieve: bool, count: u64, rows: &Bytes, news: &mut News) {
         let Some(shared) = self.all.get_mut(asked) else { return };
+        shared.asks = shared.asks.saturating_sub(u32::from(retrieve));
         let mut gone = Vec::new();
         let mut at = 0;
         while let Some(one) = shared.wanted.get_mut(at) {
             let hears = if retrieve {
-                std::mem::take(&mut one.awaits_rows)
+                // Where they may be an older ask's, all that come are told: the last ones are right.
+                let again = shared.unsure && one.retrieve;
+                std::mem::take(&mut one.awaits_rows) || again
             } else {
                 // Changes before the rows that it waits for are in those.
                 one.subscribe && !one.awaits_rows
