@@ -13,8 +13,14 @@ use crate::log::Entry;
 /// A letter, and how many messages the client was told to be lost before it.
 type Heard = (Published, u64);
 
-/// What a client heard on one channel, of one class, while it was on it: what lies between two of these is promised.
-type Stay = Vec<Heard>;
+/// What a client heard on one channel, of one class, one after another.
+#[derive(Default)]
+struct Stay {
+    heard: Vec<Heard>,
+    /// It was on the channel all the time: what lies between two of these is promised. Not so from when it wants to leave until it
+    /// has been told who is there: the server may have let it go, and let it in again.
+    whole: bool,
+}
 
 #[derive(Default)]
 struct Model {
@@ -27,6 +33,8 @@ struct Model {
     classes: BTreeMap<Published, Class>,
     heard: BTreeSet<(usize, Published)>,
     gaps: BTreeMap<usize, u64>,
+    /// Who wants to be on which channel.
+    wanted: BTreeSet<(usize, usize)>,
     /// Who was on which channel in the end.
     settled: Vec<(usize, usize)>,
     violations: Vec<String>,
@@ -50,10 +58,14 @@ impl Model {
             }
             // It has joined, or was told anew: between this and what was before, anything may have passed.
             Entry::Presence { client, channel, all: true } => {
-                for class in [Class::Volatile, Class::AtMostOnce, Class::AtLeastOnce] {
-                    let stays = self.stays.entry((channel, class as u8, client)).or_default();
-                    stays.push(Stay::new());
-                }
+                self.begins(client, channel, self.wanted.contains(&(client, channel)));
+            }
+            Entry::Wants { client, channel, joins: true } => {
+                self.wanted.insert((client, channel));
+            }
+            Entry::Wants { client, channel, joins: false } => {
+                self.wanted.remove(&(client, channel));
+                self.begins(client, channel, false);
             }
             Entry::Published { letter, class } => {
                 self.classes.insert(letter, class);
@@ -73,6 +85,13 @@ impl Model {
         }
     }
 
+    fn begins(&mut self, client: usize, channel: usize, whole: bool) {
+        for class in [Class::Volatile, Class::AtMostOnce, Class::AtLeastOnce] {
+            let stays = self.stays.entry((channel, class as u8, client)).or_default();
+            stays.push(Stay { heard: Vec::new(), whole });
+        }
+    }
+
     fn hears(&mut self, at: Time, client: usize, letter: Published, class: Class) {
         if self.classes.get(&letter) != Some(&class) {
             self.violations.push(format!("{at:?}: {client} hears {letter:?}, never published so"));
@@ -82,10 +101,10 @@ impl Model {
         }
         let gaps = self.gaps.get(&client).copied().unwrap_or(0);
         let stays = self.stays.entry((letter.channel, class as u8, client)).or_default();
-        match stays.last_mut() {
-            Some(stay) => stay.push((letter, gaps)),
-            None => self.violations.push(format!("{at:?}: {client} hears {letter:?} uninvited")),
+        if stays.is_empty() {
+            stays.push(Stay::default());
         }
+        stays.last_mut().expect("there is one").heard.push((letter, gaps));
     }
 
     fn finish(&mut self) {
@@ -95,7 +114,7 @@ impl Model {
             let mut against = |whose: &str, others: &[Vec<Published>]| {
                 let places = places(others);
                 for stay in stays {
-                    let found = compare(stay, &places, numbered);
+                    let found = compare(stay, &places, numbered && stay.whole);
                     wrong.extend(found.map(|what| format!("{client}, {whose}: {what}")));
                 }
             };
@@ -108,7 +127,7 @@ impl Model {
             }
             let company = self.stays.range((*channel, *class, 0)..=(*channel, *class, usize::MAX));
             for ((_, _, other), theirs) in company.filter(|((_, _, other), _)| other != client) {
-                let letters = |stay: &Stay| stay.iter().map(|(letter, _)| *letter).collect();
+                let letters = |stay: &Stay| stay.heard.iter().map(|(letter, _)| *letter).collect();
                 let theirs: Vec<Vec<_>> = theirs.iter().map(letters).collect();
                 against(&format!("against {other}"), &theirs);
             }
@@ -117,7 +136,7 @@ impl Model {
             let class = Class::AtLeastOnce as u8;
             let last = self.announced.get(&(*channel, class)).and_then(|all| all.last());
             let stays = self.stays.get(&(*channel, class, *client));
-            let heard = stays.and_then(|stays| stays.last()?.last());
+            let heard = stays.and_then(|stays| stays.last()?.heard.last());
             if last != heard.map(|(letter, _)| letter) {
                 wrong.push(format!("{client} heard {heard:?} last, published was {last:?}"));
             }
@@ -135,14 +154,14 @@ fn places(sequences: &[Vec<Published>]) -> BTreeMap<Published, (usize, usize)> {
     places
 }
 
-/// What of a stay has another order than there; and, of what is numbered, what is missing without a word.
+/// What of a stay has another order than there; and, where it has to be `whole`, what is missing without a word.
 fn compare(
     stay: &Stay,
     places: &BTreeMap<Published, (usize, usize)>,
-    numbered: bool,
+    whole: bool,
 ) -> Option<String> {
     let mut before: Option<((usize, usize), Heard)> = None;
-    for heard @ (letter, gaps) in stay.iter().copied() {
+    for heard @ (letter, gaps) in stay.heard.iter().copied() {
         let Some(place @ (of, at)) = places.get(&letter).copied() else { continue };
         if let Some(((last_of, last_at), (last, told))) = before.replace((place, heard)) {
             if last_of != of {
@@ -152,7 +171,7 @@ fn compare(
                 return Some(format!("{letter:?} after {last:?}"));
             }
             let missing = (at - last_at - 1) as u64;
-            if numbered && missing > gaps - told {
+            if whole && missing > gaps - told {
                 return Some(format!(
                     "{missing} missing from {last:?} to {letter:?}, told of {}",
                     gaps - told
