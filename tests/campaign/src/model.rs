@@ -170,6 +170,10 @@ impl Model {
 
     /// Numbered broadcasts between two.
     fn missing(&self, last: u64, n: u64) -> u64 {
+        // Out of order, which is told already.
+        if n <= last {
+            return 0;
+        }
         let between = (Stream::Broadcast, last + 1)..(Stream::Broadcast, n);
         let numbered = |sent: &&Sent| sent.class == Class::AtLeastOnce;
         self.sent.range(between).map(|(_, sent)| sent).filter(numbered).count() as u64

@@ -84,9 +84,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             },
             Edit {
                 file: "src/driver/mod.rs",
-                old: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+                old: "    fn poll_link(&mut self) {
 ",
-                new: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+                new: "    fn poll_link(&mut self) {
+        let read = self.parts.read.clone();
+        let context = &mut Context::from_waker(&read);
         while let Some(Poll::Ready(Ok(Some(incoming)))) =
             self.old.as_mut().map(|old| old.incoming.as_mut().poll_read(context))
         {
