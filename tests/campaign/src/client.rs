@@ -6,50 +6,53 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use moorline::{
-    Backoff, Binary, Buffer, Class, Client, Codec, Connection, Handle, Json, Message, Network, Sim,
-    Status, Time,
+    Backoff, Binary, Buffer, Class, Client, Codec, Connection, Handle, Json, Message, Sim, Status,
 };
 
+use crate::channels::Attendance;
 use crate::log::{Entry, Letter, Log, Stream};
+use crate::queries::Questions;
 use crate::thief::Overheard;
-use crate::world::{AGE, SECOND};
+use crate::world::{AGE, SECOND, World};
 
 /// How long a send is waited for.
-const PATIENCE: Duration = SECOND.saturating_mul(10);
+pub(crate) const PATIENCE: Duration = SECOND.saturating_mul(10);
 
-/// One client's life, up to that time.
-pub(crate) async fn live(
-    sim: Sim,
-    network: Network,
-    log: Log,
-    client: usize,
-    mut rng: Rng,
-    until: Time,
-) {
-    let link = Overheard::new(&sim, &network, &log, rng.fork());
+/// One client's life.
+pub(crate) async fn live(world: World, client: usize, mut rng: Rng) {
+    let World { sim, network, log, .. } = &world;
+    let link = Overheard::new(sim, network, log, rng.fork());
     let connection = if client % 2 == 0 {
-        build(&sim, link, client, Binary, rng.u64(..))
+        build(sim, link, client, Binary, rng.u64(..))
     } else {
-        build(&sim, link, client, Json, rng.u64(..))
+        build(sim, link, client, Json, rng.u64(..))
     };
     let own = log.clone();
     connection.on_any(move |event| own.client(client, event));
+    let mut member = Attendance::new(client, &connection);
+    let mut questions = Questions::new(client, &connection);
     connection.open();
     let (sent, asked) = (Arc::new(AtomicU64::new(0)), AtomicU64::new(0));
-    while sim.now() < until {
+    while sim.now() < world.until {
         sim.sleep(Duration::from_millis(rng.u64(..4_000))).await;
         match rng.u32(..100) {
-            0..2 => leave(&sim, &connection, &mut rng).await,
-            2..6 => ask(&sim, &connection, &log, client, asked.fetch_add(1, Ordering::Relaxed)),
-            6..10 => listen_a_while(&sim, &connection, &mut rng),
+            0..2 => leave(sim, &connection, &mut rng).await,
+            2..6 => ask(sim, &connection, log, client, asked.fetch_add(1, Ordering::Relaxed)),
+            6..10 => listen_a_while(sim, &connection, &mut rng),
+            10..14 => member.comes_or_goes(&connection, log, &mut rng),
+            14..30 => member.publishes(sim, &connection, log, &mut rng).await,
+            30..34 => questions.begin_or_end(&world.tables, log, &mut rng),
             _ => {
                 for _ in 0..rng.u32(1..6) {
                     let n = sent.fetch_add(1, Ordering::Relaxed);
-                    send(&sim, &connection, &log, Stream::Up { client }, n, &mut rng).await;
+                    send(sim, &connection, log, Stream::Up { client }, n, &mut rng).await;
                 }
             }
         }
     }
+    world.settled().await;
+    member.agrees(&world, &connection);
+    questions.agree(&world);
     // Long enough for every retention, age and time to live to pass.
     sim.sleep(600 * SECOND).await;
     connection.disconnect();

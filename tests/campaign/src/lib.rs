@@ -5,9 +5,12 @@
 
 #![allow(clippy::unwrap_used, missing_docs, reason = "a trial is code of a test")]
 
+mod channels;
 mod client;
 mod log;
 mod model;
+mod order;
+mod queries;
 mod report;
 mod server;
 mod thief;

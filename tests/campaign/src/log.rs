@@ -4,7 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use moorline::{Class, ErrorEvent, Event, Message, Origin, Recovery, SendOutcome, Sim, Time};
+use moorline::{
+    Class, ErrorEvent, Event, Message, Origin, PresenceChange, Recovery, SendOutcome, Sim, Time,
+};
+
+use crate::channels::{self, Published};
 
 /// Messages that have to arrive in order: from one end of one session to the other, or of one client's for all its
 /// sessions, or broadcasts to one client.
@@ -16,6 +20,7 @@ pub(crate) enum Stream {
 }
 
 #[derive(Clone, Debug)]
+#[allow(dead_code, reason = "what no model looks at stands in the trace")]
 pub(crate) enum Entry {
     /// A send was accepted. `lost`: while there was no connection.
     Sent {
@@ -67,6 +72,51 @@ pub(crate) enum Entry {
         n: u64,
         right: bool,
     },
+    /// A client wants to be on a channel, or not any more.
+    Wants {
+        client: usize,
+        channel: usize,
+        joins: bool,
+    },
+    /// A client was told who is on a channel: `all` of them, or of one who came, went or changed.
+    Presence {
+        client: usize,
+        channel: usize,
+        all: bool,
+    },
+    /// A publish was accepted, or has an outcome.
+    Published {
+        letter: Published,
+        class: Class,
+    },
+    PublishOutcome {
+        letter: Published,
+        outcome: SendOutcome,
+    },
+    /// A client has heard what was published.
+    OnChannel {
+        client: usize,
+        letter: Published,
+        class: Class,
+    },
+    /// All is quiet, and a client is on that channel: the last announcement there must reach it.
+    Settled {
+        client: usize,
+        channel: usize,
+    },
+    /// A client asks a query, or does not want it any more.
+    Query {
+        client: usize,
+        query: usize,
+        asks: bool,
+    },
+    /// A client was told of a query: its rows as of change `from`, or so many changes from that one on.
+    Rows {
+        client: usize,
+        query: usize,
+        from: u64,
+        changes: Option<u64>,
+    },
     /// One end says that the other broke the protocol; or a stranger was let in.
     Accused(String),
     /// A fault begins.
@@ -103,7 +153,16 @@ impl Log {
     /// Writes down what a client was told.
     pub(crate) fn client(&self, client: usize, event: Event) {
         match event {
+            Event::Message(message) if message.channel.is_some() => {
+                let (letter, class) = (Published::read(&message), message.class);
+                self.write(Entry::OnChannel { client, letter, class });
+            }
             Event::Message(message) => self.received(client, None, &message),
+            Event::Presence(presence) => {
+                let channel = channels::number(&presence.channel);
+                let all = matches!(presence.change, PresenceChange::Members(_));
+                self.write(Entry::Presence { client, channel, all });
+            }
             Event::Connect(_) => self.write(Entry::Connected { client }),
             Event::Recovery(recovery) => self.write(Entry::Told { client, recovery }),
             Event::Error(error) => self.accused(&error),

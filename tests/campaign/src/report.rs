@@ -16,6 +16,10 @@ pub struct Report {
     /// Messages accepted: at least once, at most once, volatile.
     pub messages: [u64; 3],
     pub requests: u64,
+    pub joins: u64,
+    pub presence_changes: u64,
+    pub publishes: u64,
+    pub query_changes: u64,
     pub received: u64,
     pub faults: BTreeMap<&'static str, u64>,
     pub recoveries: u64,
@@ -46,7 +50,11 @@ impl Report {
                     };
                     report.messages[class] += 1;
                 }
-                Entry::Received { .. } => report.received += 1,
+                Entry::Received { .. } | Entry::OnChannel { .. } => report.received += 1,
+                Entry::Wants { joins, .. } => report.joins += u64::from(*joins),
+                Entry::Presence { .. } => report.presence_changes += 1,
+                Entry::Published { .. } => report.publishes += 1,
+                Entry::Rows { changes, .. } => report.query_changes += changes.unwrap_or(0),
                 Entry::Asked => report.requests += 1,
                 Entry::Fault(name) => *report.faults.entry(name).or_default() += 1,
                 Entry::Told { recovery, .. } => match recovery {
@@ -68,6 +76,10 @@ impl Report {
             *own += more;
         }
         self.requests += other.requests;
+        self.joins += other.joins;
+        self.presence_changes += other.presence_changes;
+        self.publishes += other.publishes;
+        self.query_changes += other.query_changes;
         self.received += other.received;
         for (name, count) in other.faults {
             *self.faults.entry(name).or_default() += count;
@@ -92,8 +104,13 @@ impl fmt::Display for Report {
         write!(
             f,
             "{hours:.1} hours, {at_least} messages at least once, {at_most} at most once, {volatile} volatile, {} \
-             requests, {} received, {all} faults (",
-            self.requests, self.received
+             requests, {} joins, {} presence changes, {} publishes, {} query changes, {} received, {all} faults (",
+            self.requests,
+            self.joins,
+            self.presence_changes,
+            self.publishes,
+            self.query_changes,
+            self.received
         )?;
         for (at, (name, count)) in self.faults.iter().enumerate() {
             write!(f, "{}{count} {name}", if at == 0 { "" } else { ", " })?;

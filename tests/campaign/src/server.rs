@@ -12,13 +12,22 @@ use moorline::{Buffer, Network, Server, ServerConnection, Sim, Status, Time};
 
 use crate::client::{any_class, send};
 use crate::log::{Entry, Letter, Log, Stream};
+use crate::queries::Tables;
 use crate::world::{AGE, PLACE, RETENTION, SECOND};
 
 /// The server, which is not running.
-pub(crate) fn build(sim: &Sim, network: &Network, log: &Log, seed: u64, until: Time) -> Server {
+pub(crate) fn build(
+    sim: &Sim,
+    network: &Network,
+    log: &Log,
+    tables: &Tables,
+    seed: u64,
+    until: Time,
+) -> Server {
     let server = Server::builder()
         .acceptor(network.acceptor(PLACE))
         .runtime(sim.runtime())
+        .queries(tables.clone())
         .retention(RETENTION)
         .buffer(Buffer::default().age(AGE))
         .window(32 * 1024)

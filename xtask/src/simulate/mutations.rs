@@ -84,9 +84,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             },
             Edit {
                 file: "src/driver/mod.rs",
-                old: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+                old: "    fn poll_link(&mut self) {
 ",
-                new: "    fn poll_link(&mut self, context: &mut Context<'_>) {
+                new: "    fn poll_link(&mut self) {
+        let read = self.parts.read.clone();
+        let context = &mut Context::from_waker(&read);
         while let Some(Poll::Ready(Ok(Some(incoming)))) =
             self.old.as_mut().map(|old| old.incoming.as_mut().poll_read(context))
         {
@@ -155,6 +157,142 @@ pub(super) const MUTATIONS: &[Mutation] = &[
             file: "core/src/machine/session.rs",
             old: "recovery: wire::Recovery::Recovered { received: self.inbound.numbers() },",
             new: "recovery: wire::Recovery::Recovered { received: 0 },",
+        }],
+    },
+    Mutation {
+        name: "a resumed member stays away",
+        edits: &[Edit {
+            file: "src/server/hub/mod.rs",
+            old: "    pub(super) fn back(&self, attendee: &Arc<Attendee>) {
+        for key in attendee.keys(Kind::Channel) {
+",
+            new: "    pub(super) fn back(&self, attendee: &Arc<Attendee>) {
+        for key in attendee.keys(Kind::Channel).into_iter().take(0) {
+",
+        }],
+    },
+    Mutation {
+        name: "the leave of an ended connection not told",
+        edits: &[Edit {
+            file: "src/server/hub/presence.rs",
+            old: "wakes.extend(delta(hub, key, roll, MembersKind::Left, member, None));",
+            new: "if echo != Some(false) {
+            wakes.extend(delta(hub, key, roll, MembersKind::Left, member, None));
+        }",
+        }],
+    },
+    Mutation {
+        name: "what stands not told anew after a gap",
+        edits: &[Edit {
+            file: "src/driver/tell.rs",
+            old: "let standing = self.role.standing(&self.shared, true);",
+            new: "let standing = self.role.standing(&self.shared, false);",
+        }],
+    },
+    Mutation {
+        name: "a snapshot without the last member",
+        edits: &[Edit {
+            file: "src/server/hub/presence.rs",
+            old: "packets.push(told);
+    packets",
+            new: "told.members.pop();
+    packets.push(told);
+    packets",
+        }],
+    },
+    Mutation {
+        name: "a profile told to those who come alone",
+        edits: &[Edit {
+            file: "src/server/hub/mod.rs",
+            old: "presence::updated(self, &key, attendee, profile.echo);",
+            new: "let _ = key;",
+        }],
+    },
+    Mutation {
+        name: "a channel not joined again in a new session",
+        edits: &[Edit {
+            file: "src/client/standing/channels.rs",
+            old: "filter(|(_, one)| one.changed || all)",
+            new: "filter(|(_, one)| one.changed)",
+        }],
+    },
+    Mutation {
+        name: "a leave never told",
+        edits: &[Edit {
+            file: "src/client/standing/channels.rs",
+            old: "if all {
+            self.all.retain(",
+            new: "if true {
+            self.all.retain(",
+        }],
+    },
+    Mutation {
+        name: "an ended connection left on its channels",
+        edits: &[Edit {
+            file: "src/server/hub/attendee.rs",
+            old: "std::mem::take(&mut state.keys)",
+            new: "state.keys.split_off(&(Kind::Room, ByteString::default()))",
+        }],
+    },
+    Mutation {
+        name: "a message on a channel twice to its publisher",
+        edits: &[Edit {
+            file: "src/server/hub/mod.rs",
+            old: "if own.is_none() && echo {",
+            new: "if echo {",
+        }],
+    },
+    Mutation {
+        name: "a change before the late joiner's rows",
+        edits: &[Edit {
+            file: "src/client/standing/queries.rs",
+            old: "one.subscribe && !one.awaits_rows",
+            new: "one.subscribe",
+        }],
+    },
+    Mutation {
+        name: "old rows kept over a change",
+        edits: &[Edit {
+            file: "src/server/queries/live.rs",
+            old: "kept = None;
+        roster.tell",
+            new: "roster.tell",
+        }],
+    },
+    Mutation {
+        name: "rows after the changes that follow them",
+        edits: &[Edit {
+            file: "src/server/queries/live.rs",
+            old:
+                "            } else if let Some(rows) = all_rows(core, live, roster, query).await? {
+                roster.serve(Some(&rows));
+",
+            new:
+                "            } else if let Some(rows) = all_rows(core, live, roster, query).await? {
+                let next = poll_fn(|context| Poll::Ready(query.change().poll_unpin(context)));
+                if let Poll::Ready(Ok(change)) = next.await {
+                    roster.tell(&change);
+                }
+                roster.serve(Some(&rows));
+",
+        }],
+    },
+    Mutation {
+        name: "a query that nobody wants not ended",
+        edits: &[Edit {
+            file: "src/client/standing/queries.rs",
+            old: "        if shared.subscribed {
+            self.ended.push(asked.clone());
+        }",
+            new: "",
+        }],
+    },
+    Mutation {
+        name: "a query not asked again in a new session",
+        edits: &[Edit {
+            file: "src/client/standing/queries.rs",
+            old: "if !(shared.changed || all) {",
+            new: "if !shared.changed {",
         }],
     },
 ];
