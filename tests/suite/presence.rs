@@ -358,7 +358,7 @@ async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual)
     let server = stage.server().queue(2048).retention(600 * SECOND);
     let server = server.buffer(Buffer::default().bytes(2048)).run().await;
     let slow = stage.client().connect().await;
-    join(&stage, &slow, "chat").await;
+    join(stage, &slow, "chat").await;
     let gaps = Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let counted = gaps.clone();
     slow.on(event::Recovery, move |what| {
@@ -375,7 +375,7 @@ async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual)
         for guest in server.connections() {
             if slow.id() != Some(guest.id()) {
                 if round % 2 == 0 {
-                    guest.join("chat")
+                    guest.join("chat");
                 } else {
                     let _left = guest.leave("chat", "again");
                 }

@@ -74,7 +74,7 @@ async fn moorline() {
     });
     server.start().await.unwrap();
     println!("{}", server.local_address().unwrap());
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// tungstenite with a read buffer of 4 KiB: a queue for each subscriber, written out with one flush for all that waits.
