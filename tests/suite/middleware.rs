@@ -6,6 +6,8 @@ use moorline::{ConnectError, JoinError, Message, Raw, RequestError, ServerConnec
 use crate::stage::{Journal, Pair, SECOND, Stage};
 
 behaviours![
+    r36_a_hook_may_ask_its_own_client,
+    r33_a_stop_does_not_wait_for_a_middleware_that_never_answers,
     r36_a_refused_message_is_told_to_its_sender_and_received_by_nobody,
     r36_middleware_runs_in_order_before_the_hooks,
     r36_a_refused_client_is_told_and_no_hook_runs,
@@ -239,4 +241,33 @@ async fn r36_middleware_stands_before_raw_messages_too(stage: Stage) {
         connection.send(text).await.unwrap();
     }
     assert_eq!(stage.texts(&guest, 2).await, ["good", "better"]);
+}
+
+async fn r36_a_hook_may_ask_its_own_client(stage: Stage) {
+    let Pair { server, connection, guest } = stage.pair().await;
+    connection.on_request(async |_| Ok::<_, String>("tea"));
+    let journal = Journal::default();
+    let pen = journal.clone();
+    server.on_message(move |connection: ServerConnection, message: Message| {
+        let pen = pen.clone();
+        async move {
+            let answer = connection.request("what do you drink?").await.unwrap();
+            pen.write(format!("{message}: {answer}"));
+        }
+    });
+    connection.send("ann").await.unwrap();
+    assert_eq!(stage.texts(&guest, 1).await, ["ann"]);
+    assert_eq!(journal.words(), ["ann: tea"]);
+}
+
+async fn r33_a_stop_does_not_wait_for_a_middleware_that_never_answers(stage: Stage) {
+    let journal = Journal::default();
+    let door = Door::new(&stage, "door", &journal).slow(100_000 * SECOND);
+    let server = stage.server().middleware(door).build();
+    stage.run(&server).await;
+    let connection = stage.client().reconnect(false).connect().await;
+    connection.send("never looked at").await.unwrap();
+    stage.until("it has come", || server.stats().sum.counts.held > 0).await;
+    stage.within("it stops", server.stop()).await.unwrap();
+    assert_eq!(server.count(), 0);
 }

@@ -11,6 +11,7 @@ use moorline::{
 use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
+    r30_a_list_that_was_cut_leaves_no_ghosts,
     r30_members_come_and_go,
     r30_who_joins_is_told_who_is_there,
     r30_members_are_asked_of_the_server,
@@ -387,4 +388,27 @@ async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual)
     assert!(gaps.load(std::sync::atomic::Ordering::Relaxed) > 0, "nothing was lost");
     assert_eq!(view(&slow, "chat"), Some(truth(&server, "chat")));
     drop(others);
+}
+
+async fn r30_a_list_that_was_cut_leaves_no_ghosts(stage: Stage) {
+    use moorline_core::wire::{Members, MembersKind, Packet};
+
+    let mut host = stage.host().await;
+    let connection = stage.client().start();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    let all = |ids: &[&'static str], more| {
+        let members = ids.iter().map(|id| moorline::Member::new(*id, None)).collect();
+        let (channel, kind) = ("chat".into(), MembersKind::All);
+        Packet::Members(Box::new(Members { channel, id: None, kind, more, members }))
+    };
+    let channel = connection.channel("chat");
+    let joined = channel.join();
+    link.say(&all(&["ghost", "ann"], true)).await;
+    // The rest of it is lost: it joins anew.
+    link.say(&Packet::Gap(1)).await;
+    stage.sleep(SECOND).await;
+    link.say(&all(&["ann"], false)).await;
+    stage.within("it joins", joined).await.unwrap();
+    assert_eq!(view(&connection, "chat"), Some(BTreeSet::from(["ann".to_owned()])));
 }

@@ -19,7 +19,11 @@ behaviours![
     r43_expired_credentials_are_fetched_anew_and_the_session_goes_on,
 ];
 
-in_virtual_time![r43_an_identity_expires_at_its_time_and_again_after_each_return];
+in_virtual_time![
+    r43_an_identity_expires_at_its_time_and_again_after_each_return,
+    r43_an_identity_expires_also_behind_a_slow_message,
+    r45_nothing_is_lost_untold_while_expired_credentials_close,
+];
 
 fn watch(connection: &Connection) -> Journal {
     let journal = Journal::default();
@@ -163,4 +167,72 @@ async fn r43_an_identity_expires_at_its_time_and_again_after_each_return(virtual
     let took = stage.since(begun).as_secs();
     // Five times a minute, and up to five seconds of the spread to come back.
     assert!((5 * 60..5 * 66).contains(&took), "{took}");
+}
+
+/// Takes five seconds for each message.
+struct Slow(Stage);
+
+#[async_trait::async_trait]
+impl moorline::server::Middleware for Slow {
+    async fn message(
+        &self,
+        _: &moorline::ServerConnection,
+        _: &moorline::Message,
+    ) -> Result<(), Refusal> {
+        self.0.sleep(5 * SECOND).await;
+        Ok(())
+    }
+}
+
+fn expiring(stage: &Stage, after: std::time::Duration) -> crate::stage::plan::ServerPlan {
+    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    server.authenticator(move |_: Arc<Visitor>| async move {
+        Ok::<_, Refusal>(Admission::of("ann").valid_for(after))
+    })
+}
+
+async fn r43_an_identity_expires_also_behind_a_slow_message(virtually: Virtual) {
+    let stage = &*virtually;
+    let server = expiring(stage, 60 * SECOND).middleware(Slow(stage.clone()));
+    let connection = stage.pair_of(server, stage.client()).await.connection;
+    let journal = Journal::of_losses(&connection);
+    connection.send("looked at for long").await.unwrap();
+    stage.sleep(SECOND).await;
+    stage.reset();
+    stage.reads(&journal, "recovered").await;
+    // The loss is told at the server behind the message, when its client is back already.
+    stage.sleep(70 * SECOND).await;
+    assert!(journal.count("recovered") >= 2, "{:?}", journal.words());
+}
+
+async fn r45_nothing_is_lost_untold_while_expired_credentials_close(virtually: Virtual) {
+    let stage = &*virtually;
+    let Pair { connection, guest, server } =
+        stage.pair_of(expiring(stage, 10 * SECOND), stage.client()).await;
+    let (journal, lost) = (Journal::of_losses(&connection), Arc::new(AtomicU32::new(0)));
+    let count = lost.clone();
+    connection.on(event::Recovery, move |what| {
+        if let moorline::Recovery::Gap { from, to } = what {
+            count.fetch_add((to - from) as u32, Ordering::Relaxed);
+        }
+    });
+    let (heard, last) = (Arc::new(AtomicU32::new(0)), Journal::default());
+    let (hears, pen) = (heard.clone(), last.clone());
+    connection.on_message(move |message| {
+        hears.fetch_add(1, Ordering::Relaxed);
+        if message.text() == Some("last") {
+            pen.write("last");
+        }
+    });
+    let mut sent = 0;
+    while journal.count("recovered") < 3 {
+        server.emit(sent.to_string()).unwrap();
+        sent += 1;
+        stage.sleep(SECOND / 200).await;
+    }
+    server.emit("last").unwrap();
+    stage.reads(&last, "last").await;
+    let known = heard.load(Ordering::Relaxed) + lost.load(Ordering::Relaxed);
+    assert_eq!(known, sent + 1, "some are lost untold");
+    assert!(guest.is_alive());
 }

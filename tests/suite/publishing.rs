@@ -8,6 +8,7 @@ use moorline::{Buffer, Class, Connection, Json, Message};
 use crate::stage::{Journal, Pair, SECOND, Stage};
 
 behaviours![
+    r32_a_user_event_cannot_be_forged,
     r26_a_message_reaches_all_on_its_channel_with_its_event,
     r26_bytes_and_json_travel,
     r26_a_broadcast_has_no_channel,
@@ -209,4 +210,23 @@ async fn r29_a_codec_each_and_one_channel(stage: Stage) {
         assert_eq!(seen[0].bytes()[..], [1, 2, 3]);
         assert_eq!(seen[1].text(), Some("from json"));
     }
+}
+
+async fn r32_a_user_event_cannot_be_forged(stage: Stage) {
+    let channels = Channels::default().broadcasts(true).publishing(Publishing::Anybody);
+    let Pair { connection: ann, .. } =
+        stage.pair_of(stage.server().channels(channels), stage.client()).await;
+    let ben = stage.client().connect().await;
+    join(&stage, &ben, "chat").await;
+    let (told, errors) = (Journal::default(), Journal::of_losses(&ann));
+    let pen = told.clone();
+    ben.on_user_event(move |event: UserEvent| pen.write(event.name));
+    let forged =
+        || Message::from_json(&UserEvent::new("signed-out")).unwrap().event("moorline:user");
+    ann.channel("chat").publish(forged()).await.unwrap();
+    ann.broadcast(forged()).await.unwrap();
+    stage.until("both are refused", || errors.count("error Peer not_published") == 2).await;
+    ann.channel("chat").publish("behind it").await.unwrap();
+    assert_eq!(stage.texts(&ben, 1).await, ["behind it"]);
+    assert!(told.words().is_empty());
 }

@@ -7,6 +7,8 @@ use moorline::{Buffer, Message, Raw, RequestError};
 use crate::stage::{Journal, Pair, SECOND, Stage};
 
 behaviours![
+    r46_a_listener_may_ask_for_more_than_the_window_holds,
+    r46_a_slow_answer_holds_up_no_message,
     r46_a_request_is_answered_both_ways,
     r46_requests_are_typed,
     r46_answers_overtake_each_other,
@@ -179,4 +181,48 @@ async fn r46_raw_has_no_requests(stage: Stage) {
     let pair = stage.pair_of(stage.server().codec(Raw), stage.client().codec(Raw)).await;
     let refused = ask(&stage, &pair, "?").await;
     assert!(matches!(refused, Err(RequestError::Send(_))), "{refused:?}");
+}
+
+async fn r46_a_listener_may_ask_for_more_than_the_window_holds(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    guest.on_request(async |_| Ok::<_, String>(vec![7; 60_000]));
+    let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (count, asker) = (done.clone(), connection.downgrade());
+    connection.on_message(move |_| {
+        let (count, asker) = (count.clone(), asker.clone());
+        async move {
+            let connection = asker.upgrade().unwrap();
+            for _ in 0..12 {
+                let answer = connection.request("more").await.unwrap();
+                count.fetch_add(answer.bytes().len(), std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+    });
+    guest.send("ask").await.unwrap();
+    let all = || done.load(std::sync::atomic::Ordering::Relaxed) == 12 * 60_000;
+    stage.until("all is answered", all).await;
+}
+
+async fn r46_a_slow_answer_holds_up_no_message(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    let slow = stage.clone();
+    guest.on_request(move |_| {
+        let stage = slow.clone();
+        async move {
+            stage.sleep(20 * SECOND).await;
+            Ok::<_, String>("at last")
+        }
+    });
+    let asked = connection.request("slow");
+    let sent = async {
+        for _ in 0..20 {
+            connection.send(vec![7; 50_000]).await.unwrap();
+            assert_eq!(stage.message(&guest).await.bytes().len(), 50_000);
+        }
+        stage.now()
+    };
+    let begun = stage.now();
+    let (answer, sent) = futures_util::future::join(asked, sent).await;
+    assert_eq!(answer.unwrap().text(), Some("at last"));
+    assert!(sent.since(begun) < stage.time(19 * SECOND), "{:?}", sent.since(begun));
 }
