@@ -276,10 +276,10 @@ async fn r37_who_comes_back_has_all_its_channels_whatever_the_limit(stage: Stage
     }
     connection.send("hello").await.unwrap();
     // Sessions are not kept here: all is said anew.
-    let own = errors(&connection);
+    let (own, journal) = (errors(&connection), Journal::of_losses(&connection));
     stage.reset();
     let all = || names.iter().all(|name| server.channel(name.as_str()).count() == 1);
-    stage.until("it is lost", || server.count() == 0).await;
+    stage.reads(&journal, "reconnect 1").await;
     stage.until("it is back on all", || connection.is_connected() && all()).await;
     let limited = |error: &ErrorEvent| error.code == "rate_limit_exceeded";
     assert!(!own.lock().unwrap().iter().any(limited));
