@@ -1,7 +1,7 @@
 //! `cargo xtask check`: all that can be looked at without running a test.
 
 use crate::report::Report;
-use crate::{cargo, crates, requirements};
+use crate::{cargo, crates, faults, requirements, simulate};
 
 /// Checks all.
 ///
@@ -29,6 +29,8 @@ pub(crate) fn run() -> Result<(), String> {
         Ok(String::new())
     });
     report.step("crates", crates::check);
+    report.step("planted faults", faults::check);
+    report.step("planted mistakes", simulate::check);
     report.step("requirements", requirements::check);
     report.finish()
 }

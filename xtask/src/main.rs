@@ -5,6 +5,7 @@ mod bounded;
 mod cargo;
 mod check;
 mod crates;
+mod edit;
 mod examples;
 mod faults;
 mod fuzz;

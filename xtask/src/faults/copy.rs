@@ -40,10 +40,6 @@ impl Workspace {
         Ok(workspace)
     }
 
-    pub(super) fn read(&self, file: &str) -> Result<String, String> {
-        fs::read_to_string(self.core(file)).map_err(told(file))
-    }
-
     pub(super) fn write(&self, file: &str, text: &str) -> Result<(), String> {
         write(&self.core(file), text)
     }
@@ -97,7 +93,7 @@ impl Workspace {
         cargo
     }
 
-    fn core(&self, part: &str) -> PathBuf {
+    pub(super) fn core(&self, part: &str) -> PathBuf {
         self.dir.join("core").join(part)
     }
 }

@@ -39,18 +39,28 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether each fault can still be planted.
+///
+/// # Errors
+///
+/// When one cannot.
+pub(crate) fn check() -> Result<String, String> {
+    let core = cargo::root().join("core");
+    for Fault { name, edit } in FAULTS {
+        edit.plan(&core).map_err(|why| format!("{name}: {why}"))?;
+    }
+    Ok(format!("{} can be planted", FAULTS.len()))
+}
+
 /// Whether the tests notice this fault.
 fn plant(workspace: &Workspace, fault: &Fault) -> Result<bool, String> {
-    let Fault { name, file, old, new } = fault;
-    let source = workspace.read(file)?;
-    let found = source.matches(old).count();
-    if found != 1 {
-        return Err(format!("{name}: found {found} times in {file}, not once:\n{old}"));
-    }
-    workspace.write(file, &source.replacen(old, new, 1))?;
+    let Fault { name, edit } = fault;
+    let (source, changed) =
+        edit.plan(&workspace.core("")).map_err(|why| format!("{name}: {why}"))?;
+    workspace.write(edit.file, &changed)?;
     workspace.build().map_err(|log| format!("{name}: does not compile:\n{log}"))?;
     let outcome = workspace.test(LIMIT)?;
-    workspace.write(file, &source)?;
+    workspace.write(edit.file, &source)?;
     let caught = match outcome {
         Outcome::Passed => {
             println!("{name:<62} NOT NOTICED");

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use self::mutations::{Edit, MUTATIONS, Mutation};
+use self::mutations::{MUTATIONS, Mutation};
 use crate::cargo;
 use crate::faults::copy_all;
 
@@ -70,6 +70,20 @@ pub(crate) fn mutations() -> Result<(), String> {
     Ok(())
 }
 
+/// Whether each mistake can still be planted.
+///
+/// # Errors
+///
+/// When one cannot.
+pub(crate) fn check() -> Result<String, String> {
+    for Mutation { name, edits } in MUTATIONS {
+        for edit in *edits {
+            edit.plan(&cargo::root()).map_err(|why| format!("{name}: {why}"))?;
+        }
+    }
+    Ok(format!("{} can be planted", MUTATIONS.len()))
+}
+
 /// A copy of the project's sources. It is removed when it is dropped; what was built from it stays for the next time.
 struct Mutant {
     dir: PathBuf,
@@ -94,14 +108,10 @@ impl Mutant {
     fn finds(&self, mutation: &Mutation, args: &[&str]) -> Result<bool, String> {
         let Mutation { name, edits } = mutation;
         let mut originals = Vec::new();
-        for Edit { file, old, new } in *edits {
-            let path = self.dir.join(file);
-            let source = fs::read_to_string(&path).map_err(|error| format!("{file}: {error}"))?;
-            let found = source.matches(old).count();
-            if found != 1 {
-                return Err(format!("{name}: found {found} times in {file}, not once:\n{old}"));
-            }
-            write(&path, &source.replacen(old, new, 1))?;
+        for edit in *edits {
+            let (source, changed) = edit.plan(&self.dir).map_err(|why| format!("{name}: {why}"))?;
+            let path = self.dir.join(edit.file);
+            write(&path, &changed)?;
             originals.push((path, source));
         }
         let built = self.cargo("build").output().map_err(|error| error.to_string())?;

@@ -1,16 +1,11 @@
 //! The mistakes that the campaign has to find.
 
+use crate::edit::Edit;
+
 /// A change that breaks a promise.
 pub(super) struct Mutation {
     pub(super) name: &'static str,
     pub(super) edits: &'static [Edit],
-}
-
-/// What stands once in a file, named from the project's root, and what takes its place.
-pub(super) struct Edit {
-    pub(super) file: &'static str,
-    pub(super) old: &'static str,
-    pub(super) new: &'static str,
 }
 
 pub(super) const MUTATIONS: &[Mutation] = &[
@@ -220,10 +215,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a leave never told",
         edits: &[Edit {
             file: "src/client/standing/channels.rs",
-            old: "if all {
-            self.all.retain(",
-            new: "if true {
-            self.all.retain(",
+            old: "packets.push(Packet::Leave(Box::new(Leave { channel, echo, error: None })));",
+            new: "let _ = (channel, echo);",
         }],
     },
     Mutation {
