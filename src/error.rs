@@ -129,12 +129,24 @@ pub enum ProfileError {
     },
 }
 
-/// A connection has as many properties as it may have.
+/// Why a connection cannot have a property.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the connection has {limit} properties already, and may have no more")]
-pub struct PropertyError {
-    /// How many it may have.
-    pub limit: usize,
+#[non_exhaustive]
+pub enum PropertyError {
+    /// It has as many as it may have.
+    #[error("the connection has {limit} properties already, and may have no more")]
+    TooMany {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// They are too large.
+    #[error("the properties would have {size} bytes together, limit {limit}")]
+    TooLarge {
+        /// The bytes of all names and values.
+        size: usize,
+        /// How many they may have.
+        limit: usize,
+    },
 }
 
 /// Why a connection did not open.

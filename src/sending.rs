@@ -6,6 +6,13 @@ use std::time::Duration;
 use moorline_core::machine::Outgoing;
 use moorline_core::{Class, Frame, Message, Runtime, Time};
 
+/// What tells where this end stands, beside its messages.
+pub(crate) fn state(frame: Frame) -> Outgoing {
+    let mut outgoing = Outgoing::new(frame, Class::AtLeastOnce);
+    outgoing.state = true;
+    outgoing
+}
+
 /// What has to be known of a message once it is encoded.
 pub(crate) struct About {
     class: Class,

@@ -38,6 +38,8 @@ pub(crate) struct State {
     /// The session that goes on after a loss.
     pub(crate) session: Option<String>,
     pub(crate) properties: Vec<(String, String)>,
+    /// The client has to be told of them (a server's).
+    pub(crate) properties_changed: bool,
     /// The features that the server holds back (a client's).
     pub(crate) throttled: Vec<String>,
     /// The largest frame in bytes that the peer takes.
@@ -106,7 +108,7 @@ pub(crate) enum Command {
     /// The client has come back over that link (a server's).
     Adopt(Box<Adoption>),
     Ping,
-    /// What stands for this end beside its messages has changed (a client's).
+    /// What stands for this end beside its messages has changed.
     Standing,
     /// Which features are held back has changed (a server's).
     Throttle,
@@ -137,6 +139,7 @@ impl Shared {
                 id: None,
                 session: None,
                 properties: Vec::new(),
+                properties_changed: false,
                 throttled: Vec::new(),
                 max_frame: config.max_frame,
                 commands: Vec::new(),

@@ -106,10 +106,8 @@ pub(crate) trait Role: Send + 'static {
         Ok(())
     }
 
-    /// What stands for this end beside its messages, and the peer does not know, or all of it (a client's).
-    fn standing(&mut self, _: &Arc<Shared>, _all: bool) -> Vec<Outgoing> {
-        Vec::new()
-    }
+    /// What stands for this end beside its messages, and the peer does not know, or all of it.
+    fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing>;
 
     /// When this role wants to be asked again.
     fn deadline(&self) -> Time {

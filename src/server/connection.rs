@@ -7,19 +7,21 @@ use std::ops::Deref;
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 
-use moorline_core::wire::{Close, Packet};
+use moorline_core::wire::Close;
 use moorline_core::{ConnectionId, close_code};
 
 use super::Visitor;
 use super::extras::Extras;
-use super::fanout::Fanout;
 use super::hub::{Attendee, Hub};
 use crate::shared::Command;
-use crate::sync::lock;
+use crate::sync::{lock, wake};
 use crate::{DisconnectError, Handle, PropertyError, Status};
 
 /// How many properties a connection may have: as many as a ready carries.
 const MAX_PROPERTIES: usize = 64;
+
+/// How many bytes the names and values of all of them may have.
+const MAX_PROPERTY_BYTES: usize = 16 * 1024;
 
 /// One client, as its server sees it. Cheap to clone; all clones are one connection.
 ///
@@ -123,7 +125,7 @@ impl ServerConnection {
     ///
     /// # Errors
     ///
-    /// When there are 64 already.
+    /// When there are 64 already, or they would have more than 16 KiB together.
     pub fn set_property(
         &self,
         name: impl Into<String>,
@@ -131,21 +133,29 @@ impl ServerConnection {
     ) -> Result<(), PropertyError> {
         let name = name.into();
         let mut state = lock(&self.shared.state);
+        if let Some(value) = value {
+            let others = state.properties.iter().filter(|(own, _)| *own != name);
+            let sizes = others.map(|(name, value)| name.len() + value.len());
+            let (count, size) = sizes
+                .fold((1, name.len() + value.len()), |(count, sum), size| (count + 1, sum + size));
+            if count > MAX_PROPERTIES {
+                return Err(PropertyError::TooMany { limit: MAX_PROPERTIES });
+            }
+            if size > MAX_PROPERTY_BYTES {
+                return Err(PropertyError::TooLarge { size, limit: MAX_PROPERTY_BYTES });
+            }
+        }
         let at = state.properties.iter().position(|(own, _)| *own == name);
         match (at, value) {
             (Some(at), Some(value)) => value.clone_into(&mut state.properties[at].1),
             (Some(at), None) => drop(state.properties.remove(at)),
-            (None, Some(_)) if state.properties.len() >= MAX_PROPERTIES => {
-                return Err(PropertyError { limit: MAX_PROPERTIES });
-            }
             (None, Some(value)) => state.properties.push((name, value.to_owned())),
             (None, None) => return Ok(()),
         }
-        let packet = Packet::Properties(state.properties.clone());
+        state.properties_changed = true;
+        let waker = state.command(Command::Standing);
         drop(state);
-        let mut fanout = Fanout::of_packet(packet, &*self.shared.runtime);
-        fanout.send(&self.shared);
-        let _told_if_it_is_missed = fanout.finish();
+        wake(waker);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Registry {
         state.next_link += 1;
         let link = state.next_link;
         state.links.insert(link, shared);
-        Place { registry: self.clone(), link, id: None }
+        Place { registry: self.clone(), link, id: None, first: None }
     }
 
     pub(super) fn open(&self, connection: ServerConnection) {
@@ -153,6 +153,8 @@ pub(super) struct Place {
     registry: Arc<Registry>,
     link: u64,
     id: Option<ConnectionId>,
+    /// The id that it had first, where it has another one now: the others on its channels go on to know it by that.
+    first: Option<ConnectionId>,
 }
 
 impl Place {
@@ -173,7 +175,7 @@ impl Place {
         None
     }
 
-    /// Another id that nobody else has, in place of the one that it has.
+    /// Another id that nobody else has, in place of the one that it has. The first one stays taken.
     pub(super) fn renew_id(&mut self, draw: impl Fn() -> ConnectionId) -> Option<ConnectionId> {
         let old = self.id.take();
         let new = self.draw_id(draw);
@@ -182,10 +184,14 @@ impl Place {
             return None;
         }
         let mut state = lock(&self.registry.state);
-        if let (Some(old), Some(new)) = (&old, &new) {
-            state.ids.remove(old);
-            if let Some(connection) = state.open.remove(old) {
+        if let (Some(old), Some(new)) = (old, &new) {
+            if let Some(connection) = state.open.remove(&old) {
                 state.open.insert(new.clone(), connection);
+            }
+            if self.first.is_none() {
+                self.first = Some(old);
+            } else {
+                state.ids.remove(&old);
             }
         }
         new
@@ -207,7 +213,7 @@ impl Drop for Place {
         if let Some(shared) = &shared {
             state.past.add(&shared.stats().after_the_end());
         }
-        if let Some(id) = &self.id {
+        for id in self.id.iter().chain(&self.first) {
             state.ids.remove(id);
         }
         let waker = state.all_gone.first();

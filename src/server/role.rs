@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use moorline_core::machine::{Exchange, Grant, Refusal};
+use moorline_core::machine::{Exchange, Grant, Outgoing, Refusal};
 use moorline_core::wire::{Close, ErrorPacket, Hello, Packet};
 use moorline_core::{BoxFuture, ConnectionId, Message, Peer, Time, close_code};
 
@@ -25,6 +25,7 @@ use super::{Admission, Authenticator, Core, ServerConnection, Visitor};
 use crate::delivery::Item;
 use crate::driver::{Admitted, Attempt, Coming, Heard, Role, Verdict};
 use crate::error::panic_text;
+use crate::sending;
 use crate::shared::{Command, Shared};
 use crate::sync::lock;
 use crate::{Disconnect, Event, Handle};
@@ -179,6 +180,9 @@ async fn authenticated(
         Err(Refusal::for_now("internal", "the server failed", RETRY_AFTER_FAULT))
     })
 }
+
+/// By this properties that wait are replaced by newer ones: other keys are hashes.
+const PROPERTIES: u64 = 0;
 
 /// How the events begin that only a server says.
 const RESERVED: &str = "moorline:";
@@ -370,6 +374,23 @@ impl Role for ServerRole {
             Ok(()) => Heard::Taken(item),
             Err(refusal) => Heard::Refused(item, refusal),
         }
+    }
+
+    fn standing(&mut self, shared: &Arc<Shared>, _all: bool) -> Vec<Outgoing> {
+        let properties = {
+            let mut state = lock(&shared.state);
+            std::mem::take(&mut state.properties_changed).then(|| state.properties.clone())
+        };
+        let frame = properties.zip(shared.codec.get()).and_then(|(properties, codec)| {
+            // A codec without a session has no properties.
+            codec.encode(Packet::Properties(properties)).ok()
+        });
+        let told = frame.map(|frame| {
+            let mut outgoing = sending::state(frame);
+            outgoing.key = Some(PROPERTIES);
+            outgoing
+        });
+        told.into_iter().collect()
     }
 
     fn publish(

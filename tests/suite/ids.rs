@@ -3,13 +3,14 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use moorline::{ConnectError, ConnectionId};
+use moorline::{Buffer, ConnectError, ConnectionId};
 
-use crate::stage::Stage;
+use crate::stage::{Journal, SECOND, Stage};
 
 behaviours![
     r11_an_application_may_draw_its_own_ids,
     r11_an_id_that_is_taken_is_drawn_again,
+    r11_the_id_by_which_others_know_a_client_stays_taken,
     r11_a_generator_without_free_ids_refuses_for_now,
     r11_an_id_is_free_again_after_its_connection,
 ];
@@ -36,6 +37,23 @@ async fn r11_an_id_that_is_taken_is_drawn_again(stage: Stage) {
     let two = stage.client().connect().await;
     assert_eq!((one.id(), two.id()), (Some(id("a")), Some(id("b"))));
     assert_eq!(server.count(), 2);
+}
+
+async fn r11_the_id_by_which_others_know_a_client_stays_taken(stage: Stage) {
+    let drawn = Mutex::new(vec!["d", "c", "a", "b", "a"]);
+    let plan = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = plan.ids(move || id(drawn.lock().unwrap().pop().unwrap())).run().await;
+    let ann = stage.client().connect().await;
+    stage.within("ann joins", ann.channel("chat").join()).await.unwrap();
+    let lost = Journal::of_losses(&ann);
+    stage.reset();
+    stage.reads(&lost, "recovered").await;
+    assert_eq!(ann.id(), Some(id("b")));
+    let ben = stage.client().connect().await;
+    stage.within("ben joins", ben.channel("chat").join()).await.unwrap();
+    assert_eq!(ben.id(), Some(id("c")));
+    let members = server.channel("chat").members();
+    assert_eq!(members.iter().map(|member| &*member.id).collect::<Vec<_>>(), ["a", "c"]);
 }
 
 async fn r11_a_generator_without_free_ids_refuses_for_now(stage: Stage) {

@@ -22,6 +22,7 @@ behaviours![
     r30_a_dropped_connections_leave_is_told,
     r30_a_member_that_recovers_in_time_does_not_flicker,
     r30_a_member_that_is_away_too_long_is_seen_to_leave_and_to_come_back,
+    r30_one_that_is_put_on_a_channel_while_away_is_not_seen_there,
     r30_a_restart_of_the_server_leaves_no_ghosts,
     r30_who_wants_no_presence_is_told_nothing_and_seen_all_the_same,
     r30_a_crowded_channel_tells_nobody_and_begins_again_when_half_are_gone,
@@ -220,6 +221,23 @@ async fn r30_a_member_that_is_away_too_long_is_seen_to_leave_and_to_come_back(st
     stage.until("both are seen", || truth(&server, "chat").len() == 2).await;
     let agree = || [&ann, &ben].iter().all(|one| view(one, "chat") == Some(truth(&server, "chat")));
     stage.until("all agree", agree).await;
+}
+
+async fn r30_one_that_is_put_on_a_channel_while_away_is_not_seen_there(stage: Stage) {
+    let grace = Channels::default().grace(SECOND);
+    let (server, ann, ben, _) = two(&stage, grace).await;
+    let lost = [Journal::of_losses(&ann), Journal::of_losses(&ben)];
+    let guests = server.connections();
+    stage.cut();
+    stage.until("nobody is seen", || server.channel("chat").members().is_empty()).await;
+    guests.iter().for_each(|guest| guest.join("news"));
+    assert_eq!(server.channel("news").count(), 2);
+    assert!(server.channel("news").members().is_empty());
+    stage.heal();
+    for one in &lost {
+        stage.reads(one, "recovered").await;
+    }
+    stage.until("both are seen", || truth(&server, "news").len() == 2).await;
 }
 
 async fn r30_a_restart_of_the_server_leaves_no_ghosts(stage: Stage) {

@@ -13,6 +13,7 @@ behaviours![
     r14_a_property_is_removed,
     r14_properties_belong_to_the_session,
     r14_a_connection_has_so_many_properties,
+    r14_properties_are_told_whatever_else_finds_no_room,
     r15_an_application_keeps_its_own_values_with_a_connection,
     r15_tags_are_the_servers_alone,
     r15_what_the_authenticator_gives_is_there_from_the_start,
@@ -47,13 +48,15 @@ async fn r14_a_property_set_later_is_told(stage: Stage) {
     assert_eq!(connection.property("plan").as_deref(), Some("gold"));
     assert_eq!(guest.property("plan").as_deref(), Some("gold"));
     stage.reads(&journal, "plan=gold seats=2").await;
-    assert_eq!(journal.words(), ["plan=free", "plan=free seats=2", "plan=gold seats=2"]);
+    guest.set_property("seats", Some("3")).unwrap();
+    stage.reads(&journal, "plan=gold seats=3").await;
 }
 
 async fn r14_a_property_is_removed(stage: Stage) {
     let Pair { connection, guest, .. } = stage.pair().await;
     let journal = watch(&connection);
     guest.set_property("plan", Some("free")).unwrap();
+    stage.reads(&journal, "plan=free").await;
     guest.set_property("plan", None).unwrap();
     guest.set_property("never there", None).unwrap();
     stage.reads(&journal, "").await;
@@ -79,10 +82,37 @@ async fn r14_a_connection_has_so_many_properties(stage: Stage) {
     for n in 0..64 {
         guest.set_property(n.to_string(), Some("x")).unwrap();
     }
-    assert_eq!(guest.set_property("one more", Some("x")), Err(PropertyError { limit: 64 }));
+    assert_eq!(
+        guest.set_property("one more", Some("x")),
+        Err(PropertyError::TooMany { limit: 64 })
+    );
+    let long = "x".repeat(16 * 1024);
+    let too_large = PropertyError::TooLarge { size: 16_565, limit: 16 * 1024 };
+    assert_eq!(guest.set_property("0", Some(&long)), Err(too_large));
     guest.set_property("0", Some("y")).unwrap();
     stage.until("all are told", || connection.property("0").as_deref() == Some("y")).await;
     assert_eq!(connection.properties().len(), 64);
+}
+
+async fn r14_properties_are_told_whatever_else_finds_no_room(stage: Stage) {
+    let server = stage.server().retention(120 * SECOND).queue(10_000);
+    let client = stage.client().window(10_000);
+    let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+    let full = || guest.stats().counts.lost > 0;
+    while !full() {
+        server.emit(vec![0; 1_000]).unwrap();
+        stage.sleep(SECOND / 100).await;
+    }
+    // The newest takes the place of those that wait.
+    for n in 0..=1_000 {
+        guest.set_property("seats", Some(&n.to_string())).unwrap();
+        if n % 100 == 0 {
+            stage.sleep(SECOND / 100).await;
+        }
+    }
+    assert!(guest.stats().queued <= 22_000, "{:?}", guest.stats());
+    connection.on_message(|_| ());
+    stage.until("it is told", || connection.property("seats").as_deref() == Some("1000")).await;
 }
 
 #[derive(Default)]

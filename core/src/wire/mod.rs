@@ -81,6 +81,8 @@ pub const fn is_numbered(packet: &Packet) -> bool {
 /// - [`decode`](Self::decode) MUST give back what [`encode`](Self::encode) was given, MUST NOT panic
 ///   whatever the frame holds, and MUST NOT allocate more than a small multiple of the frame's length.
 /// - Neither may depend on what came before: a broadcast's frame is encoded once for many links.
+/// - `encode` MUST NOT wait for anything, nor call moorline: a server calls it with a group's lock held, so that all in the group
+///   get the same in the same order.
 /// - Payloads SHOULD be slices of the frame, not copies.
 pub trait Codec: Debug + Send + Sync + 'static {
     /// Its name in the subprotocol `moorline.v1.NAME`, and in logs.

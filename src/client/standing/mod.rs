@@ -12,7 +12,7 @@ use std::task::Waker;
 
 use moorline_core::machine::Outgoing;
 use moorline_core::wire::{Asked, Packet};
-use moorline_core::{Class, Event, QueryError};
+use moorline_core::{Event, QueryError};
 
 use self::channels::Channels;
 pub(crate) use self::channels::Stage;
@@ -21,6 +21,7 @@ pub(crate) use self::queries::{Callbacks, Told, Wanted};
 use crate::delivery::Item;
 use crate::listeners;
 use crate::query;
+use crate::sending;
 use crate::shared::{Command, Shared};
 use crate::sync::{WaitList, lock, wake};
 
@@ -81,12 +82,7 @@ impl Standing {
         let mut untold = Vec::new();
         telling::encode(&**codec, limit, query, &mut frames, &mut untold);
         self.fail(shared, &untold);
-        let state = |frame| {
-            let mut outgoing = Outgoing::new(frame, Class::AtLeastOnce);
-            outgoing.state = true;
-            outgoing
-        };
-        frames.into_iter().map(state).collect()
+        frames.into_iter().map(sending::state).collect()
     }
 
     /// The server cannot be asked these queries.

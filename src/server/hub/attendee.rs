@@ -28,6 +28,8 @@ pub(crate) struct Attendee {
 struct State {
     profile: Option<Bytes>,
     keys: BTreeSet<Key>,
+    /// For longer than the grace time.
+    away: bool,
     over: bool,
 }
 
@@ -52,6 +54,15 @@ impl Attendee {
 
     pub(super) fn set_profile(&self, profile: Option<Bytes>) {
         lock(&self.state).profile = profile;
+    }
+
+    pub(super) fn set_away(&self, away: bool) {
+        lock(&self.state).away = away;
+    }
+
+    /// Whether its client is away for longer than the grace time.
+    pub(super) fn is_away(&self) -> bool {
+        lock(&self.state).away
     }
 
     /// The groups of a kind that it is in.

@@ -20,6 +20,8 @@ pub(crate) struct Roll {
     pub(super) watchers: usize,
     /// Nobody is told any more who is there.
     pub(super) hidden: bool,
+    /// The last has left, and it is being forgotten: nobody comes to it any more.
+    pub(super) gone: bool,
     /// Something has happened that those who watch were not told of.
     pub(super) stale: bool,
 }
@@ -55,12 +57,12 @@ impl Roll {
         self.all.get(&attendee.number).map(|(_, membership)| *membership)
     }
 
-    /// Whether it was not in the group before, or was away.
+    /// Whether it is seen now, and was not before.
     pub(super) fn insert(&mut self, attendee: &Arc<Attendee>, membership: Membership) -> bool {
         let old = self.all.insert(attendee.number, (attendee.clone(), membership));
         self.watchers += usize::from(membership.presence);
         self.watchers -= usize::from(old.as_ref().is_some_and(|(_, old)| old.presence));
-        old.is_none_or(|(_, old)| old.away)
+        !membership.away && old.is_none_or(|(_, old)| old.away)
     }
 
     pub(super) fn remove(&mut self, attendee: &Attendee) -> Option<Membership> {

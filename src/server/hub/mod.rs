@@ -1,7 +1,7 @@
 //! Who is where: the channels, rooms and users of a server, and who is on each.
 //!
-//! No lock is held for all: names are spread over shards, and each group has a lock of its own. Locks are taken in the order
-//! shard, group, connection, and nobody is woken under one.
+//! No lock is held for all: names are spread over shards, and each group has a lock of its own. A shard's lock is taken alone, a
+//! connection's under its group's, and nobody is woken under one.
 
 mod attendee;
 mod group;
@@ -86,12 +86,31 @@ impl Hub {
 
     /// Puts a connection into a group; what it was told of it before is told anew.
     fn enter(&self, key: &Key, attendee: &Arc<Attendee>, membership: Membership) {
-        let mut shard = lock(self.shard(key));
-        let group = shard.entry(key.clone()).or_default().clone();
+        loop {
+            let group = lock(self.shard(key)).entry(key.clone()).or_default().clone();
+            if self.enter_group(key, &group, attendee, membership) {
+                break;
+            }
+            self.forget(key, &group);
+        }
+        self.rooms.deliver(&self.runtime);
+    }
+
+    /// The same; `false` if that group is gone meanwhile.
+    fn enter_group(
+        &self,
+        key: &Key,
+        group: &Group,
+        attendee: &Arc<Attendee>,
+        membership: Membership,
+    ) -> bool {
         let mut roll = lock(&group.roll);
+        if roll.gone {
+            return false;
+        }
+        // Looked at under the group's lock: who goes away from now on is told of by that.
+        let membership = Membership { away: attendee.is_away(), ..membership };
         let entered = roll.insert(attendee, membership);
-        // It cannot be forgotten any more.
-        drop(shard);
         if entered && key.0 == Kind::Room {
             if roll.len() == 1 {
                 self.rooms.tell(RoomEvent::Created(key.1.clone()));
@@ -106,7 +125,7 @@ impl Hub {
         };
         drop(roll);
         presence::wake(wakes);
-        self.rooms.deliver(&self.runtime);
+        true
     }
 
     /// Takes a connection out of a group; whether it was in it.
@@ -126,24 +145,22 @@ impl Hub {
             Kind::Channel => presence::left(self, key, &mut roll, attendee, membership, echo),
             Kind::Room | Kind::User => Vec::new(),
         };
-        let empty = roll.is_empty();
+        roll.gone = roll.is_empty();
+        let gone = roll.gone;
         drop(roll);
         presence::wake(wakes);
-        if empty {
-            self.forget(key);
+        if gone {
+            self.forget(key, &group);
         }
         self.rooms.deliver(&self.runtime);
         true
     }
 
-    /// Forgets a group that is empty.
-    fn forget(&self, key: &Key) {
+    /// Forgets a group that is gone: whoever comes makes another one.
+    fn forget(&self, key: &Key, gone: &Arc<Group>) {
         let mut shard = lock(self.shard(key));
-        let empty = shard.get(key).is_some_and(|group| lock(&group.roll).is_empty());
-        if empty {
-            let gone = shard.remove(key);
-            drop(shard);
-            drop(gone);
+        if shard.get(key).is_some_and(|group| Arc::ptr_eq(group, gone)) {
+            shard.remove(key);
         }
     }
 
@@ -167,6 +184,7 @@ impl Hub {
 
     /// A client is away, and was longer than the grace time: the others see it leave. It still misses nothing.
     pub(super) fn away(&self, attendee: &Arc<Attendee>) {
+        attendee.set_away(true);
         for key in attendee.keys(Kind::Channel) {
             presence::set_away(self, &key, attendee, true);
         }
@@ -174,6 +192,7 @@ impl Hub {
 
     /// It is back.
     pub(super) fn back(&self, attendee: &Arc<Attendee>) {
+        attendee.set_away(false);
         for key in attendee.keys(Kind::Channel) {
             presence::set_away(self, &key, attendee, false);
         }
@@ -226,7 +245,7 @@ impl Hub {
             let message = format!("this connection is on {limit} channels, and may be on no more");
             return self.keep_off(attendee, &key.1, "too_many_channels", message);
         }
-        self.enter(&key, attendee, Membership { echo, presence, away: false });
+        self.enter(&key, attendee, Membership { echo, presence, ..Membership::default() });
         // It may have ended meanwhile, when the server has it join.
         if attendee.is_over() {
             self.depart(&key, attendee, Some(false));

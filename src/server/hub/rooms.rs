@@ -24,7 +24,13 @@ pub enum RoomEvent {
     Left(ByteString, ServerConnection),
     /// It is gone.
     Destroyed(ByteString),
+    /// The hooks are slower than what happens: so much is not told. Look at the rooms anew
+    /// ([`Server::rooms`](crate::Server::rooms)). 16,384 events may wait.
+    Missed(u64),
 }
+
+/// How many events may wait for the hooks.
+const MAX_WAITING: usize = 16_384;
 
 type Hook = Arc<dyn Fn(RoomEvent) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 
@@ -43,6 +49,8 @@ struct Inner {
 #[derive(Default)]
 struct Queue {
     events: VecDeque<RoomEvent>,
+    /// How many have found no room behind those.
+    missed: u64,
     /// There is a task that tells them.
     told: bool,
 }
@@ -59,7 +67,7 @@ impl RoomEvents {
     /// Something happens. It may be told under a lock: nothing is run here.
     pub(super) fn tell(&self, event: RoomEvent) {
         if !lock(&self.inner.hooks).is_empty() {
-            lock(&self.inner.queue).events.push_back(event);
+            lock(&self.inner.queue).push(event);
         }
     }
 
@@ -75,11 +83,32 @@ impl RoomEvents {
     }
 }
 
+impl Queue {
+    /// An event that finds no room is dropped with the lock of its group held: its connection is not over yet, or is kept by who
+    /// ends it.
+    fn push(&mut self, event: RoomEvent) {
+        if self.events.len() >= MAX_WAITING {
+            self.missed += 1;
+            return;
+        }
+        if self.missed > 0 {
+            self.events.push_back(RoomEvent::Missed(std::mem::take(&mut self.missed)));
+        }
+        self.events.push_back(event);
+    }
+
+    fn pop(&mut self) -> Option<RoomEvent> {
+        let missed =
+            || (self.missed > 0).then(|| RoomEvent::Missed(std::mem::take(&mut self.missed)));
+        self.events.pop_front().or_else(missed)
+    }
+}
+
 async fn run(inner: Arc<Inner>) {
     loop {
         let event = {
             let mut queue = lock(&inner.queue);
-            let Some(event) = queue.events.pop_front() else {
+            let Some(event) = queue.pop() else {
                 queue.told = false;
                 queue.events.shrink_to(4);
                 return;
@@ -96,5 +125,30 @@ async fn run(inner: Arc<Inner>) {
             // A hook that panics has nobody to tell: the others still run.
             let _told = AssertUnwindSafe(called).catch_unwind().await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told, in words.
+    fn told(queue: &mut Queue) -> Vec<String> {
+        std::iter::from_fn(|| queue.pop()).map(|event| format!("{event:?}")).collect()
+    }
+
+    #[test]
+    fn r31_slow_hooks_are_told_how_much_they_miss() {
+        let mut queue = Queue::default();
+        let event = |n: usize| RoomEvent::Created(ByteString::from(n.to_string()));
+        (0..MAX_WAITING + 2).for_each(|n| queue.push(event(n)));
+        assert!(matches!(queue.pop(), Some(RoomEvent::Created(name)) if name == "0"));
+        queue.push(event(7));
+        let waiting = told(&mut queue);
+        assert_eq!(waiting.len(), MAX_WAITING + 1);
+        assert_eq!(waiting[MAX_WAITING - 1..], ["Missed(2)", "Created(\"7\")"]);
+        (0..=MAX_WAITING).for_each(|n| queue.push(event(n)));
+        assert_eq!(told(&mut queue).last().unwrap(), "Missed(1)");
+        assert_eq!(told(&mut queue), [""; 0]);
     }
 }

@@ -320,7 +320,7 @@ impl Entry {
         match &self.stage {
             Stage::InLine => {}
             // Its task drops what the engine was asked.
-            Stage::Preparing(task) => task.abort(),
+            Stage::Preparing(task) => after.aborted.push(task.clone()),
             Stage::Answered(live) | Stage::Starved(live) => {
                 live.leave(number, asked.clone(), after);
             }

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
+use futures_util::future::AbortHandle;
 use moorline_core::QueryEngine;
 
 pub(super) use self::desk::Desk;
@@ -40,11 +41,13 @@ pub(super) struct Queries {
 struct After {
     wakes: Vec<Waker>,
     dropped: Vec<Joiner>,
+    aborted: Vec<AbortHandle>,
 }
 
 impl After {
     fn settle(self) {
         drop(self.dropped);
+        self.aborted.into_iter().for_each(|task| task.abort());
         self.wakes.into_iter().for_each(Waker::wake);
     }
 }

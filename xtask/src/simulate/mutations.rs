@@ -159,6 +159,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         edits: &[Edit {
             file: "src/server/hub/mod.rs",
             old: "    pub(super) fn back(&self, attendee: &Arc<Attendee>) {
+        attendee.set_away(false);
         for key in attendee.keys(Kind::Channel) {
 ",
             new: "    pub(super) fn back(&self, attendee: &Arc<Attendee>) {
