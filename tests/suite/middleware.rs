@@ -1,5 +1,7 @@
 //! What stands between clients and the application, and what only watches (R36).
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use moorline::server::{Admission, Middleware, Refusal, Visitor};
 use moorline::{ConnectError, JoinError, Message, Raw, RequestError, ServerConnection};
 
@@ -13,6 +15,7 @@ behaviours![
     r36_a_refused_client_is_told_and_no_hook_runs,
     r36_a_refused_request_fails,
     r36_a_refused_join_fails,
+    r36_a_join_that_is_let_in_after_a_refused_one_holds,
     r36_what_one_connection_sends_keeps_its_order,
     r36_a_slow_middleware_holds_up_nobody_else_and_no_heartbeat,
     r36_a_middleware_that_panics_refuses,
@@ -153,6 +156,36 @@ async fn r36_a_refused_join_fails(stage: Stage) {
     assert_eq!(code, "bad_words");
     assert!(server.channels().is_empty());
     stage.within("it joins", connection.channel("place").join()).await.unwrap();
+}
+
+/// Lets nobody join at first, and takes a while to say so.
+struct SecondTry(Stage, AtomicBool);
+
+#[async_trait::async_trait]
+impl Middleware for SecondTry {
+    async fn join(&self, _: &ServerConnection, _: &str) -> Result<(), Refusal> {
+        if self.1.swap(true, Ordering::SeqCst) {
+            return Ok(());
+        }
+        self.0.sleep(SECOND).await;
+        Err(Refusal::for_good("not_yet", "try again"))
+    }
+}
+
+async fn r36_a_join_that_is_let_in_after_a_refused_one_holds(stage: Stage) {
+    let server = stage.server().middleware(SecondTry(stage.clone(), AtomicBool::default()));
+    let Pair { server, connection, .. } = stage.pair_of(server, stage.client()).await;
+    let room = connection.channel("place");
+    // All three are on their way before the first answer.
+    drop(room.join());
+    stage.sleep(SECOND / 5).await;
+    room.leave();
+    stage.sleep(SECOND / 5).await;
+    drop(room.join());
+    stage.until("the second holds", || room.is_joined()).await;
+    stage.until("all know", || server.channel("place").count() == 1).await;
+    server.channel("place").emit("welcome").unwrap();
+    assert_eq!(stage.texts(&connection, 1).await, ["welcome"]);
 }
 
 async fn r36_what_one_connection_sends_keeps_its_order(stage: Stage) {

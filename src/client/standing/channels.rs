@@ -191,7 +191,8 @@ impl Channels {
             }
             return;
         };
-        if matches!(one.stage, Stage::Leaving(_) | Stage::Refused(_)) {
+        // All that is told of a channel after a refusal is of a later join.
+        if matches!(one.stage, Stage::Leaving(_)) {
             return;
         }
         let keyed = |member: Member| (member.id.clone(), member);
