@@ -78,10 +78,10 @@ pub(super) const MUTATIONS: &[Mutation] = &[
 ",
             },
             Edit {
-                file: "src/driver/mod.rs",
-                old: "    fn poll_link(&mut self) {
+                file: "src/driver/reading.rs",
+                old: "    pub(super) fn poll_link(&mut self) {
 ",
-                new: "    fn poll_link(&mut self) {
+                new: "    pub(super) fn poll_link(&mut self) {
         let read = self.parts.read.clone();
         let context = &mut Context::from_waker(&read);
         while let Some(Poll::Ready(Ok(Some(incoming)))) =
