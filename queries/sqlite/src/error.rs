@@ -8,7 +8,7 @@ use rusqlite::ffi::ErrorCode;
 #[non_exhaustive]
 pub enum SqliteError {
     /// SQLite's own error. What was to be written is rolled back.
-    #[error("SQLite refuses")]
+    #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// The work panicked, or the runtime has shut down. What was to be written is rolled back.
     #[error("the work did not end")]

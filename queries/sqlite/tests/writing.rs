@@ -18,7 +18,7 @@ fn r42_what_is_rolled_back_is_no_change() {
                 Err(rusqlite::Error::InvalidQuery)
             })
             .await;
-        assert_eq!(failed.unwrap_err().to_string(), "SQLite refuses");
+        assert_eq!(failed.unwrap_err().to_string(), "Query is not read-only");
         no_change(&sim, &mut query).await;
         // Nor is it kept until something else is written.
         script(&engine, "INSERT INTO menu VALUES ('pie', 1)").await;
