@@ -267,7 +267,8 @@ impl Connection {
         self.add(Callback::of_event(USER_EVENT, listener), false)
     }
 
-    /// A new set of queries (R38).
+    /// A new set of queries (R38). Its queries end with it: keep it.
+    #[must_use = "a set that is dropped ends its queries"]
     pub fn query_set(&self) -> QuerySet {
         QuerySet::new(self.shared.clone(), self.standing().clone())
     }
