@@ -121,7 +121,7 @@ impl ServerConnection {
     }
 
     /// Sets a property that the client can read (R14), or removes it with `None`. The client is told by a
-    /// [`Properties`](crate::Event::Properties) event.
+    /// [`Properties`](crate::Event::Properties) event: of changes at once, or while it is away, by one.
     ///
     /// # Errors
     ///
