@@ -3,7 +3,8 @@
 use std::pin::pin;
 
 use moorline::{
-    Buffer, Class, Dropped, Message, NotAcknowledged, Overflow, Raw, SendError, SendOutcome, Status,
+    Buffer, Class, Client, Dropped, Message, NotAcknowledged, Overflow, Raw, SendError,
+    SendOutcome, Status,
 };
 
 use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
@@ -25,6 +26,8 @@ behaviours![
     r28_the_newest_goes_where_the_buffer_is_full,
     r28_a_full_buffer_rejects,
     r28_a_full_buffer_makes_the_send_wait,
+    r28_by_default_it_is_on,
+    r28_it_is_bounded_in_bytes_too,
     r28_nothing_is_flushed_after_its_age,
     r28_a_closed_connection_takes_nothing,
     r47_only_the_latest_of_a_key_waits,
@@ -146,6 +149,10 @@ async fn r46_a_session_that_ends_leaves_what_was_sent_unconfirmed(stage: Stage) 
     stage.reads(&journal, "fresh").await;
     let told = stage.within("it is told", receipt.acknowledged()).await;
     assert_eq!(told, Err(NotAcknowledged::Unconfirmed));
+    // Nobody knows, so it is the application's to say it again.
+    pair.connection.send("something else").await.unwrap();
+    let guest = stage.guest(&pair.server, &pair.connection).await;
+    assert_eq!(stage.texts(&guest, 1).await, ["something else"]);
 }
 
 async fn r46_what_never_left_is_dropped_when_the_connection_closes(stage: Stage) {
@@ -241,6 +248,27 @@ async fn r28_a_full_buffer_makes_the_send_wait(stage: Stage) {
     stage.heal();
     stage.within("there is room", fourth).await.unwrap();
     assert_eq!(stage.texts(&pair.guest, 4).await, ["0", "1", "2", "3"]);
+}
+
+async fn r28_by_default_it_is_on(stage: Stage) {
+    let client = Client::builder().transport(stage.transport()).runtime(stage.runtime()).build();
+    assert_eq!(client.config().buffer, Buffer::default());
+    assert_ne!(Buffer::default(), Buffer::off());
+}
+
+async fn r28_it_is_bounded_in_bytes_too(stage: Stage) {
+    let buffer = Buffer::default().bytes(3_500).overflow(Overflow::Reject);
+    let pair = pair(&stage, buffer).await;
+    lost(&stage, &pair).await;
+    for n in 0..3 {
+        pair.connection.send(vec![n; 1_000]).await.unwrap();
+    }
+    let refused = pair.connection.send(vec![3; 1_000]).await;
+    assert!(matches!(refused, Err(SendError::Full { limit: 3_500, .. })), "{refused:?}");
+    stage.heal();
+    for n in 0..3 {
+        assert_eq!(stage.message(&pair.guest).await.bytes()[..], [n; 1_000]);
+    }
 }
 
 async fn r28_nothing_is_flushed_after_its_age(stage: Stage) {
