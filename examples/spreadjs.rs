@@ -60,7 +60,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     other.close();
     closed(&other).await;
     let other = client(&network, "room2", backoff.attempts(2)).connect().await?;
-    listeners(&connection, &other, &network).await?;
+    listeners(&connection, &other, &server, &network).await?;
     reasons(&connection, &server, &network).await?;
 
     server.stop().await?;
@@ -110,7 +110,7 @@ async fn identifiers(connection: &Connection) -> Result<(), Box<dyn Error>> {
     said("room1 is created").await;
 
     // console.log('connection.roomId'); // Example output: "room1"
-    assert_eq!(connection.config().room.as_deref(), Some("room1"));
+    assert_eq!(connection.room(), Some("room1"));
     Ok(())
 }
 
@@ -159,6 +159,7 @@ async fn messages(connection: &Connection, other: &Connection) -> Result<(), Box
 async fn listeners(
     connection: &Connection,
     other: &Connection,
+    server: &Server,
     network: &Network,
 ) -> Result<(), Box<dyn Error>> {
     // connection.on('connect', () => { console.log('Connected to the server'); });
@@ -168,6 +169,9 @@ async fn listeners(
     connection.on_message(|message| {
         say(format!("Received message: {message} Type: {:?}", message.event.as_deref()));
     });
+
+    server.room("room1").emit(Message::from("to all of you").event("note"))?;
+    said(r#"Received message: to all of you Type: Some("note")"#).await;
 
     // connection.once('reconnect', (attempts) => { console.log(`Reconnection attempt #${attempts}`); });
     connection.once(event::Reconnect, |attempts| say(format!("Reconnection attempt #{attempts}")));

@@ -49,6 +49,8 @@ pub(crate) struct State {
     status_pending: bool,
     /// The session outlives the link of the moment.
     pub(crate) returns: bool,
+    /// A client's connection closes, and is made again after it.
+    pub(crate) closes_to_come_back: bool,
     /// The machine's status, as last told.
     published: Status,
     /// The application has called `disconnect`, and not `connect` since.
@@ -145,6 +147,7 @@ impl Shared {
                 commands: Vec::new(),
                 status_pending: false,
                 returns: false,
+                closes_to_come_back: false,
                 published: status,
                 leaving: false,
                 lazy: if config.lazy { Lazy::Asleep } else { Lazy::No },
@@ -327,7 +330,9 @@ impl State {
 
     /// Whether a message that is sent now waits until the connection is open again.
     fn buffers(&self) -> bool {
-        self.status == Status::Connecting && self.buffer.count > 0 && !self.driver_gone
+        let comes = self.status == Status::Connecting
+            || (self.status == Status::Closing && self.closes_to_come_back && !self.leaving);
+        comes && self.buffer.count > 0 && !self.driver_gone
     }
 
     /// Whether the buffer has no room for one more. Where messages are dropped instead, the machine does

@@ -1,4 +1,4 @@
-//! Where WebSockets are blocked a fallback goes on by server-sent events, and the session with it (R50), over real sockets and a
+//! Where WebSockets are blocked a fallback goes on by server-sent events, and the session with it (R48, R51), over real sockets and a
 //! proxy between that does what such proxies do.
 #![cfg(all(feature = "http-server", feature = "sse", feature = "tokio", feature = "websocket"))]
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails; the lint knows only #[test]")]
@@ -153,7 +153,7 @@ async fn r48_a_proxy_that_swallows_an_upgrade_costs_one_attempts_time() {
 }
 
 #[tokio::test]
-async fn r48_a_session_moves_from_a_websocket_to_sse_without_loss() {
+async fn r48_r51_a_session_moves_from_a_websocket_to_sse_without_loss() {
     let (server, blocker) = stage().await;
     let connection = client(&blocker).connect().await.unwrap();
     let recoveries = Arc::new(Mutex::new(Vec::new()));

@@ -92,6 +92,14 @@ pub struct ClientSettings<T: Transport> {
     )]
     retry_first: bool,
     #[builder(
+        default = true,
+        setter(
+            doc = "Whether the channels that it was on are joined again when a new session begins (R29). Where it is off, they \
+               are to be joined anew after each `Recovery::Fresh` and each `connect`. Default: true."
+        )
+    )]
+    rejoin: bool,
+    #[builder(
         default = false,
         setter(
             doc = "Whether a connection opens itself at its first use, and not at once (R2): `start` then gives a handle that \
@@ -167,6 +175,7 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.backoff = settings.backoff;
         config.reconnect = settings.reconnect;
         config.retry_first = settings.retry_first;
+        config.rejoin = settings.rejoin;
         config.lazy = settings.lazy;
         config.app_state = settings.app_state;
         config.background_grace = settings.background_grace;

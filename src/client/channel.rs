@@ -21,7 +21,8 @@ const MEMBERS_TIMEOUT: Duration = Duration::from_secs(5);
 /// A channel, as a client uses it (R26, R29, R30): join it, publish there, see who else is there.
 ///
 /// Channels exist on demand: the first who joins makes one, and with the last it is gone. What is joined is joined again after
-/// a reconnect, with the same options, before any message that waits; also after the connection was closed and opened by hand.
+/// a reconnect, with the same options, before any message that waits; also after the connection was closed and opened by hand. A
+/// client built with `rejoin(false)` joins nothing by itself: with the session its channels are gone.
 ///
 /// ```
 /// # async fn chat(connection: &moorline::Connection) -> Result<(), Box<dyn std::error::Error>> {

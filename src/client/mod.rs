@@ -102,7 +102,8 @@ impl Client {
         let seed = self.seed.unwrap_or_else(|| self.runtime.random() as u64);
         let machine = Machine::client(self.config.clone(), seed);
         let standing = Arc::new(Standing::default());
-        let role = ClientRole::new(self.attempts.clone(), standing.clone());
+        let rejoin = self.config.rejoin;
+        let role = ClientRole::new(self.attempts.clone(), standing.clone(), rejoin);
         let driver = Driver::new(shared.clone(), machine, role);
         self.runtime.spawn("connection", Box::pin(driver));
         Connection::new(shared, standing)

@@ -61,11 +61,12 @@ pub(crate) fn attempts<T: Transport>(
 pub(crate) struct ClientRole {
     attempts: Attempts,
     standing: Arc<Standing>,
+    rejoin: bool,
 }
 
 impl ClientRole {
-    pub(crate) const fn new(attempts: Attempts, standing: Arc<Standing>) -> Self {
-        Self { attempts, standing }
+    pub(crate) const fn new(attempts: Attempts, standing: Arc<Standing>, rejoin: bool) -> Self {
+        Self { attempts, standing, rejoin }
     }
 }
 
@@ -93,7 +94,14 @@ impl Role for ClientRole {
 
     fn keeps(&mut self, _bytes: usize) {}
 
+    fn session_over(&mut self) {
+        if !self.rejoin {
+            self.standing.forget_joined();
+        }
+    }
+
     fn closed(&mut self) {
+        self.session_over();
         self.standing.set_closed(true);
     }
 

@@ -443,6 +443,9 @@ impl<R: Role> Driver<R> {
 
     /// Tells the peer what stands for this end, before anything else.
     fn restore(&mut self, resumed: bool) {
+        if !resumed {
+            self.role.session_over();
+        }
         let standing = self.role.standing(&self.shared, !resumed);
         if !standing.is_empty() || !resumed {
             self.tell(Input::Restore(standing, resumed));

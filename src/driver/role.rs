@@ -109,6 +109,9 @@ pub(crate) trait Role: Send + 'static {
     /// What stands for this end beside its messages, and the peer does not know, or all of it.
     fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing>;
 
+    /// A session begins anew: what the last one had at the peer is gone there.
+    fn session_over(&mut self) {}
+
     /// When this role wants to be asked again.
     fn deadline(&self) -> Time {
         Time::MAX

@@ -29,6 +29,7 @@ impl<R: Role> Driver<R> {
         state.max_frame = self.machine.max_frame();
         self.wakes.extend(state.publish(status, self.machine.counts()).into_iter().flatten());
         state.returns = self.machine.can_resume();
+        state.closes_to_come_back = self.machine.closes_to_come_back();
         drop(state);
         self.show_status(status);
     }
@@ -96,6 +97,7 @@ impl<R: Role> Driver<R> {
         let mut state = lock(&self.shared.state);
         let wakes = state.publish(status, counts);
         state.returns = self.machine.can_resume();
+        state.closes_to_come_back = self.machine.closes_to_come_back();
         if let Some(outcomes) = outcomes {
             state.outcomes.note(outcomes);
             if !state.receipts.is_empty() {

@@ -106,21 +106,21 @@ fn full(report: &Report) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websocket_in_axum() {
+async fn r33_websocket_in_axum() {
     full(&contract(in_axum, websocket).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sse_in_axum() {
+async fn r33_sse_in_axum() {
     full(&contract(in_axum, sse).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn websocket_in_hyper() {
+async fn r33_websocket_in_hyper() {
     full(&contract(in_hyper, websocket).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sse_in_hyper() {
+async fn r33_sse_in_hyper() {
     full(&contract(in_hyper, sse).await);
 }

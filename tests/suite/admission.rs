@@ -9,11 +9,11 @@ use moorline::{ConnectError, Status};
 use crate::stage::{A_WHILE, Journal, SECOND, Stage, Virtual};
 
 behaviours![
-    the_authenticator_sees_who_comes,
-    what_the_authenticator_grants_is_seen_at_both_ends,
-    a_refusal_for_good_is_final,
-    a_refusal_for_now_is_tried_again_after_the_delay_asked_for,
-    a_refusal_for_good_ends_the_reconnecting,
+    r8_the_authenticator_sees_who_comes,
+    r14_what_the_authenticator_grants_is_seen_at_both_ends,
+    r43_a_refusal_for_good_is_final,
+    r43_a_refusal_for_now_is_tried_again_after_the_delay_asked_for,
+    r43_a_refusal_for_good_ends_the_reconnecting,
     nobody_is_there_before_the_authenticator_has_said_yes,
 ];
 
@@ -22,7 +22,7 @@ in_virtual_time![
     an_authenticator_that_is_too_slow_sends_away_for_now,
 ];
 
-async fn the_authenticator_sees_who_comes(stage: Stage) {
+async fn r8_the_authenticator_sees_who_comes(stage: Stage) {
     let journal = Journal::default();
     let pen = journal.clone();
     let server = stage.server().authenticator(move |visitor: Arc<Visitor>| {
@@ -42,7 +42,7 @@ async fn the_authenticator_sees_who_comes(stage: Stage) {
     assert_eq!(journal.words(), ["sesame lobby en"]);
 }
 
-async fn what_the_authenticator_grants_is_seen_at_both_ends(stage: Stage) {
+async fn r14_what_the_authenticator_grants_is_seen_at_both_ends(stage: Stage) {
     let server = stage.server().authenticator(async |_: Arc<Visitor>| {
         Ok(Admission::of("ali").property("plan", "gold").property("region", "eu"))
     });
@@ -68,7 +68,7 @@ fn answers(
     (asked, answer)
 }
 
-async fn a_refusal_for_good_is_final(stage: Stage) {
+async fn r43_a_refusal_for_good_is_final(stage: Stage) {
     let (asked, answer) = answers(vec![Err(Refusal::for_good("unauthorized", "go away"))]);
     let server = stage.server().authenticator(answer).run().await;
     let connection = stage.client().start();
@@ -86,7 +86,7 @@ async fn a_refusal_for_good_is_final(stage: Stage) {
     assert_eq!(server.count(), 0);
 }
 
-async fn a_refusal_for_now_is_tried_again_after_the_delay_asked_for(stage: Stage) {
+async fn r43_a_refusal_for_now_is_tried_again_after_the_delay_asked_for(stage: Stage) {
     let refusal = Refusal::for_now("busy", "later", stage.time(20 * SECOND));
     let (asked, answer) = answers(vec![Err(refusal), Ok(Admission::anonymous())]);
     let _server = stage.server().authenticator(answer).run().await;
@@ -101,7 +101,7 @@ async fn a_refusal_for_now_is_tried_again_after_the_delay_asked_for(stage: Stage
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
-async fn a_refusal_for_good_ends_the_reconnecting(stage: Stage) {
+async fn r43_a_refusal_for_good_ends_the_reconnecting(stage: Stage) {
     let refusal = Refusal::for_good("unauthorized", "expired");
     let (asked, answer) = answers(vec![Ok(Admission::anonymous()), Err(refusal)]);
     let server = stage.server().authenticator(answer);

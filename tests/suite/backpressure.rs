@@ -15,7 +15,7 @@ behaviours![
     a_hook_that_waits_for_room_keeps_nobody_busy,
     try_send_says_when_there_is_no_room,
     try_send_does_not_overtake_those_who_wait,
-    a_volatile_message_is_dropped_where_another_would_wait,
+    r46_a_volatile_message_is_dropped_where_another_would_wait,
 ];
 
 const WINDOW: usize = 16 * 1024;
@@ -193,7 +193,7 @@ async fn try_send_does_not_overtake_those_who_wait(stage: Stage) {
     arrives(&stage, &connection, 1).await;
 }
 
-async fn a_volatile_message_is_dropped_where_another_would_wait(stage: Stage) {
+async fn r46_a_volatile_message_is_dropped_where_another_would_wait(stage: Stage) {
     let Pair { connection, guest, .. } = small_pair(&stage).await;
     let volatile = |n| Message::from(payload(n)).class(Class::Volatile);
     for n in 0..COUNT {

@@ -1,6 +1,6 @@
 //! Messages on a channel, read into the listener's own type (R24, R25).
 
-use moorline::{Message, event};
+use moorline::{Handle, Message, SendError, event};
 use serde::{Deserialize, Serialize};
 
 use crate::stage::{Journal, Pair, Stage};
@@ -8,6 +8,7 @@ use crate::stage::{Journal, Pair, Stage};
 behaviours![
     r24_a_listener_hears_exactly_its_channel,
     r24_what_no_listener_hears_waits_for_the_reader,
+    r24_on_a_dead_connection_a_send_fails,
     r25_what_cannot_be_read_is_told_and_nothing_else_happens,
     r23_channel_and_type_arrive_with_the_message,
     r24_a_message_that_says_nothing_is_an_empty_object,
@@ -23,7 +24,7 @@ fn price(item: &str, cents: u64) -> Price {
     Price { item: item.to_owned(), cents }
 }
 
-fn listen(connection: &moorline::Handle, channel: &'static str) -> Journal {
+fn listen(connection: &Handle, channel: &'static str) -> Journal {
     let journal = Journal::default();
     let pen = journal.clone();
     connection.on_channel(channel, move |price: Price| {
@@ -52,6 +53,17 @@ async fn r24_what_no_listener_hears_waits_for_the_reader(stage: Stage) {
     guest.send(Message::from("on another").on("news")).await.unwrap();
     assert_eq!(stage.texts(&connection, 2).await, ["on no channel", "on another"]);
     stage.reads(&prices, "tea 250").await;
+}
+
+async fn r24_on_a_dead_connection_a_send_fails(stage: Stage) {
+    let Pair { connection, guest, .. } = stage.pair().await;
+    connection.close();
+    stage.until("it is dead", || !guest.is_alive()).await;
+    for dead in [&*connection as &Handle, &guest] {
+        let sent = dead.send(Message::from("too late").on("prices")).await;
+        assert_eq!(sent, Err(SendError::NotConnected));
+        assert_eq!(dead.send_json("prices", &1).await, Err(SendError::NotConnected));
+    }
 }
 
 async fn r25_what_cannot_be_read_is_told_and_nothing_else_happens(stage: Stage) {

@@ -13,6 +13,7 @@ behaviours![
     r7_a_long_text_is_cut_at_what_a_close_holds,
     r16_a_hook_that_fails_closes_with_1011_and_the_client_comes_back,
     r16_both_ends_may_close_at_once,
+    r16_each_reason_says_whether_it_comes_back,
 ];
 
 /// Writes down how a connection ends: reason, close code and text, and whether it reconnects.
@@ -118,4 +119,41 @@ async fn r16_both_ends_may_close_at_once(stage: Stage) {
     stage.until("the server too", || server.count() == 0).await;
     stage.sleep(A_WHILE).await;
     assert_eq!(connection.status(), Status::Closed);
+}
+
+/// All five, on one connection.
+async fn r16_each_reason_says_whether_it_comes_back(stage: Stage) {
+    let server = stage.server().run().await;
+    let connection = stage.client().connect().await;
+    let journal = Journal::default();
+    let pen = journal.clone();
+    connection.on_disconnect(move |end| {
+        assert_eq!(end.reconnects, end.reason.reconnects());
+        pen.write(format!("{:?} {}", end.reason, end.reconnects));
+    });
+    let back = async || {
+        stage.within("it is back", connection.opened()).await.unwrap();
+        stage.until("the server knows", || server.count() == 1).await;
+    };
+    stage.reset();
+    stage.reads(&journal, "TransportError true").await;
+    back().await;
+    stage.partition();
+    stage.reads(&journal, "PingTimeout true").await;
+    stage.heal();
+    back().await;
+    stage.within("it stops", server.stop()).await.unwrap();
+    stage.reads(&journal, "TransportClose true").await;
+    stage.run(&server).await;
+    back().await;
+    stage.guest(&server, &connection).await.disconnect(Some(4321)).unwrap();
+    stage.reads(&journal, "ServerDisconnect false").await;
+    stage.sleep(A_WHILE).await;
+    assert_eq!(connection.status(), Status::Closed);
+    stage.within("it connects", connection.connect()).await.unwrap();
+    connection.close();
+    stage.reads(&journal, "ClientDisconnect false").await;
+    stage.sleep(A_WHILE).await;
+    assert_eq!(connection.status(), Status::Closed);
+    assert_eq!(journal.words().len(), 5, "{:?}", journal.words());
 }

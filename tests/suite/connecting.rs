@@ -8,6 +8,7 @@ use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
 behaviours![
     r1_connect_awaits_until_it_is_open,
     r1_start_returns_at_once_and_opened_tells_the_outcome,
+    r1_opened_and_an_event_tell_of_a_failure_for_good,
     r1_a_reader_that_begins_before_the_open_gets_the_messages,
     r4_connecting_twice_is_an_error_and_opening_twice_is_not,
     r8_the_server_sees_room_and_query,
@@ -35,6 +36,20 @@ async fn r1_start_returns_at_once_and_opened_tells_the_outcome(stage: Stage) {
     stage.within("it opens", connection.opened()).await.unwrap();
     assert!(connection.is_connected());
     stage.within("opened is immediate", connection.opened()).await.unwrap();
+}
+
+async fn r1_opened_and_an_event_tell_of_a_failure_for_good(stage: Stage) {
+    let _server = stage.server().run().await;
+    stage.refuse(TransportErrorKind::Refused);
+    let client = stage.client().build();
+    assert_eq!(stage.links(), 0, "a client that is built is idle");
+    let connection = client.closed();
+    let journal = Journal::of(&connection);
+    connection.open();
+    let failed = stage.within("it fails", connection.opened()).await.unwrap_err();
+    assert!(matches!(&failed, ConnectError::Failed { code, .. } if code == "refused"), "{failed}");
+    stage.reads(&journal, "error Connect refused").await;
+    assert_eq!(connection.status(), Status::Closed);
 }
 
 async fn r1_a_reader_that_begins_before_the_open_gets_the_messages(stage: Stage) {

@@ -9,7 +9,7 @@ behaviours![
 
 in_virtual_time![
     handshakes_of_the_transport_that_hang_block_nobody,
-    a_connect_that_comes_in_twice_makes_one_connection,
+    r52_a_connect_that_comes_in_twice_makes_one_connection,
     links_that_break_in_the_handshake_free_their_places,
 ];
 
@@ -64,7 +64,7 @@ async fn handshakes_of_the_transport_that_hang_block_nobody(stage: Virtual) {
     assert!(waited >= 9 * SECOND && waited < 15 * SECOND, "{waited:?}");
 }
 
-async fn a_connect_that_comes_in_twice_makes_one_connection(stage: Virtual) {
+async fn r52_a_connect_that_comes_in_twice_makes_one_connection(stage: Virtual) {
     let server = stage.server().build();
     let journal = Journal::default();
     let pen = journal.clone();

@@ -1,9 +1,11 @@
 //! Whether the other end is alive (R44).
 
 use futures_util::future::join;
-use moorline::{Heartbeat, PingError, Reason};
+use moorline::{Class, Heartbeat, Message, PingError, Reason};
+use moorline_core::wire::Packet;
 use moorline_memory::Direction;
 
+use crate::stage::stranger::Heard;
 use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
@@ -17,6 +19,8 @@ behaviours![
 ];
 
 in_virtual_time![
+    r44_any_frame_is_a_sign_of_life,
+    r44_an_idle_client_asks_after_25_to_29_seconds,
     r44_a_dead_peer_is_noticed_within_two_intervals,
     r44_an_idle_connection_lives_for_hours,
     r44_switched_off_it_waits_for_ever,
@@ -88,6 +92,43 @@ async fn r44_a_ping_by_hand_that_is_lost_fails_with_the_connection(stage: Stage)
     assert!(stage.waits(&mut ping).await);
     stage.cut();
     assert_eq!(stage.within("it fails", ping).await, Err(PingError::NoAnswer));
+}
+
+async fn r44_any_frame_is_a_sign_of_life(stage: Virtual) {
+    let mut host = stage.host().await;
+    let connection = stage.client().reconnect(false).build().closed();
+    let journal = Journal::of(&connection);
+    connection.open();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    // A server that answers no ping, and says something else.
+    for n in 0..100 {
+        stage.sleep(20 * SECOND).await;
+        link.say(&Packet::Message(Message::from(n.to_string()).class(Class::AtMostOnce))).await;
+    }
+    stage.reads(&journal, "message 99").await;
+    assert!(connection.is_connected());
+    let silent = stage.now();
+    stage.reads(&journal, "disconnect PingTimeout").await;
+    assert!(stage.since(silent) <= 50 * SECOND, "{:?}", stage.since(silent));
+}
+
+async fn r44_an_idle_client_asks_after_25_to_29_seconds(stage: Virtual) {
+    let mut host = stage.host().await;
+    let connection = stage.client().start();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    let mut since = stage.now();
+    for _ in 0..10 {
+        let heard = link.hear().await;
+        let Heard::Packet(Packet::Ping(number)) = heard else { panic!("{heard:?}") };
+        // The network takes up to 50 ms each way.
+        let waited = stage.since(since);
+        assert!((25 * SECOND..30 * SECOND).contains(&waited), "{waited:?}");
+        since = stage.now();
+        link.say(&Packet::Pong(number)).await;
+    }
+    assert!(connection.is_connected());
 }
 
 async fn r44_a_dead_peer_is_noticed_within_two_intervals(stage: Virtual) {

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use moorline::server::{HoldBack, Throttle};
 use moorline::{
     Backoff, Connected, Connection, ConnectionListener, Disconnect, ErrorEvent, Handle,
     WeakConnection, event,
@@ -11,6 +12,7 @@ use crate::stage::{Journal, Pair, Stage};
 
 behaviours![
     r20_an_object_hears_of_a_connection_what_it_has_methods_for,
+    r20_an_object_hears_which_features_are_held_back,
     r20_several_are_called_in_the_order_of_adding,
     r20_a_second_listener_of_that_id_is_refused,
     r20_one_that_panics_becomes_an_error_and_the_others_still_run,
@@ -49,6 +51,10 @@ impl ConnectionListener for Scribe {
         self.write(&format!("disconnected {:?}", end.reason));
     }
 
+    fn on_feature_throttled(&self, features: &[String]) {
+        self.write(&format!("throttled [{}]", features.join(" ")));
+    }
+
     fn on_connection_error(&self, error: &ErrorEvent) {
         self.write(&format!("error {}", error.code));
     }
@@ -71,6 +77,19 @@ async fn r20_an_object_hears_of_a_connection_what_it_has_methods_for(stage: Stag
     let heard =
         ["a connecting", "a error unreachable", "a connected", "a disconnected ClientDisconnect"];
     assert_eq!(words, heard);
+}
+
+async fn r20_an_object_hears_which_features_are_held_back(stage: Stage) {
+    let throttle = Throttle::new().optional("typing", HoldBack::event("typing"));
+    let server = stage.server().throttle(throttle);
+    let Pair { server, connection, .. } = stage.pair_of(server, stage.client()).await;
+    let journal = Journal::default();
+    connection.add_connection_listener("scribe", Scribe::new("a", &journal)).unwrap();
+    server.throttle_now(["typing"]).unwrap();
+    stage.reads(&journal, "a throttled [typing]").await;
+    server.throttle_now([""; 0]).unwrap();
+    stage.reads(&journal, "a throttled []").await;
+    assert_eq!(journal.words(), ["a throttled [typing]", "a throttled []"]);
 }
 
 async fn r20_several_are_called_in_the_order_of_adding(stage: Stage) {

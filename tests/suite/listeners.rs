@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moorline::server::{HoldBack, Throttle};
 use moorline::{Event, Message, QueryOptions, Status, event};
+use moorline_core::wire::{ErrorPacket, Packet};
 
 use crate::stage::journal::word;
 use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r17_the_global_listener_hears_what_the_listeners_of_each_event_hear,
+    r17_the_end_of_all_attempts_is_told_to_its_listeners_and_the_global_one,
+    r17_an_error_has_an_origin_a_code_a_text_and_details,
     r19_once_hears_one_event_and_is_removed_before_it_runs,
     r19_once_leaves_the_messages_after_the_first_to_others,
     r19_off_removes_one_an_event_or_all,
@@ -65,6 +68,41 @@ async fn r17_the_global_listener_hears_what_the_listeners_of_each_event_hear(sta
         assert!(heard(&all, begin), "{begin}");
     }
     assert!(heard(&all, "Properties") && heard(&all, "Presence"));
+}
+
+async fn r17_the_end_of_all_attempts_is_told_to_its_listeners_and_the_global_one(stage: Stage) {
+    let client = stage.client().backoff(stage.backoff().attempts(1));
+    let Pair { connection, .. } = stage.pair_of(stage.server(), client).await;
+    let (all, own) = (Journal::of(&connection), Journal::default());
+    let (pen, statuses) = (own.clone(), own.clone());
+    connection.on(event::ReconnectFailed, move |()| pen.write("failed"));
+    connection.on(event::StatusChange, move |status| statuses.write(format!("{status:?}")));
+    stage.cut();
+    stage.reads(&own, "failed").await;
+    stage.reads(&own, "Closed").await;
+    assert_eq!(connection.status(), Status::Closed);
+    stage.reads(&all, "reconnect failed").await;
+    assert_eq!((all.count("attempt 1"), all.count("connect")), (1, 0));
+    assert_eq!((own.count("Connecting"), own.count("failed")), (1, 1));
+}
+
+async fn r17_an_error_has_an_origin_a_code_a_text_and_details(stage: Stage) {
+    let mut host = stage.host().await;
+    let connection = stage.client().build().closed();
+    let journal = Journal::default();
+    let pen = journal.clone();
+    connection.on(event::Error, move |error| {
+        let details = error.details.map(|json| String::from_utf8(json.to_vec()).unwrap());
+        pen.write(format!("{:?} {} {} {details:?}", error.origin, error.code, error.message));
+    });
+    connection.open();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    let details = Some("[1]".into());
+    let error = ErrorPacket { code: "odd".to_owned(), message: "hm".to_owned(), details };
+    link.say(&Packet::Error(error)).await;
+    stage.reads(&journal, "Peer odd hm Some(\"[1]\")").await;
+    assert!(connection.is_connected());
 }
 
 fn heard(journal: &Journal, begin: &str) -> bool {

@@ -13,7 +13,7 @@ behaviours![
     r28_sending_while_not_connected_fails_at_once,
     r46_the_end_counts_what_was_sent_and_not_acknowledged,
     r46_the_end_counts_what_was_never_sent,
-    without_reconnect_a_loss_is_final,
+    r43_without_reconnect_a_loss_is_final,
 ];
 
 async fn r18_a_loss_tells_disconnect_connecting_attempts_connect_reconnect(stage: Stage) {
@@ -147,7 +147,7 @@ async fn r46_the_end_counts_what_was_never_sent(stage: Stage) {
     stage.reads(&journal, "3 unsent, 1 unconfirmed").await;
 }
 
-async fn without_reconnect_a_loss_is_final(stage: Stage) {
+async fn r43_without_reconnect_a_loss_is_final(stage: Stage) {
     let client = stage.client().reconnect(false);
     let Pair { connection, .. } = stage.pair_of(stage.server(), client).await;
     let journal = Journal::of(&connection);

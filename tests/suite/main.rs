@@ -66,6 +66,7 @@ mod requests;
 mod resuming;
 mod rooms;
 mod running;
+mod simulated;
 mod sizes;
 mod slow;
 mod sockets;

@@ -16,6 +16,7 @@ behaviours![
     r29_rejoins_with_its_own_echo_flag,
     r29_joins_stand_before_what_waits_to_be_published,
     r29_the_list_survives_a_close_by_hand,
+    r29_where_it_is_off_no_channel_outlives_its_session,
     r29_nothing_is_joined_again_after_a_recovery,
     r29_what_changed_in_an_outage_is_told_after_it,
     r29_a_channel_that_was_left_in_an_outage_is_not_joined_again,
@@ -139,6 +140,33 @@ async fn r29_the_list_survives_a_close_by_hand(stage: Stage) {
     stage.until("it is closed", || connection.status() == Status::Closed).await;
     stage.within("it connects", connection.connect()).await.unwrap();
     stage.until("it is on both again", || server.channels() == ["a", "b"]).await;
+}
+
+async fn r29_where_it_is_off_no_channel_outlives_its_session(stage: Stage) {
+    let client = stage.client().rejoin(false);
+    let Pair { server, connection, .. } = stage.pair_of(keeps(&stage), client).await;
+    connection.update_profile(&"ann").unwrap();
+    join(&stage, &connection, "chat").await;
+    let journal = Journal::of_losses(&connection);
+    stage.reset();
+    stage.reads(&journal, "recovered").await;
+    server.channel("chat").emit("the session goes on").unwrap();
+    assert_eq!(stage.texts(&connection, 1).await, ["the session goes on"]);
+    // The server forgets.
+    stage.within("it stops", server.stop()).await.unwrap();
+    stage.run(&server).await;
+    stage.reads(&journal, "fresh").await;
+    assert!(connection.channels().is_empty() && !connection.channel("chat").is_joined());
+    connection.send("behind what would be joined").await.unwrap();
+    let guest = stage.guest(&server, &connection).await;
+    assert_eq!(stage.texts(&guest, 1).await, ["behind what would be joined"]);
+    assert!(server.channels().is_empty());
+    join(&stage, &connection, "chat").await;
+    let members = server.channel("chat").members();
+    assert_eq!(members[0].profile::<String>().unwrap().as_deref(), Some("ann"));
+    connection.close();
+    stage.until("it is closed", || connection.status() == Status::Closed).await;
+    assert!(connection.channels().is_empty());
 }
 
 async fn r29_nothing_is_joined_again_after_a_recovery(stage: Stage) {

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use moorline::server::{Admission, Middleware, Refusal, Visitor};
-use moorline::{ConnectError, JoinError, Message, Raw, RequestError, ServerConnection};
+use moorline::{ConnectError, JoinError, Message, Raw, RequestError, ServerConnection, Status};
 
-use crate::stage::{Journal, Pair, SECOND, Stage};
+use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
 
 behaviours![
     r36_a_hook_may_ask_its_own_client,
@@ -13,6 +13,8 @@ behaviours![
     r36_a_refused_message_is_told_to_its_sender_and_received_by_nobody,
     r36_middleware_runs_in_order_before_the_hooks,
     r36_a_refused_client_is_told_and_no_hook_runs,
+    r36_a_refused_client_hears_an_error,
+    r36_a_refused_publication_reaches_nobody,
     r36_a_refused_request_fails,
     r36_a_refused_join_fails,
     r36_a_join_that_is_let_in_after_a_refused_one_holds,
@@ -138,6 +140,33 @@ async fn r36_a_refused_client_is_told_and_no_hook_runs(stage: Stage) {
     stage.client().query("name", "ann").connect().await;
     stage.reads(&hooks, "connected").await;
     assert_eq!(hooks.words().len(), 1);
+}
+
+async fn r36_a_refused_client_hears_an_error(stage: Stage) {
+    let journal = Journal::default();
+    let server = stage.server().middleware(Door::new(&stage, "door", &journal));
+    let _server = server.run().await;
+    let connection = stage.client().query("name", "bad guy").build().closed();
+    let told = Journal::of(&connection);
+    connection.open();
+    stage.reads(&told, "error Connect bad_words").await;
+    stage.sleep(A_WHILE).await;
+    assert_eq!((connection.status(), told.count("connect")), (Status::Closed, 0));
+}
+
+async fn r36_a_refused_publication_reaches_nobody(stage: Stage) {
+    let (Pair { connection: ann, .. }, _) = guarded(&stage).await;
+    let ben = stage.client().connect().await;
+    for one in [&ann, &ben] {
+        stage.within("it joins", one.channel("chat").join()).await.unwrap();
+    }
+    let errors = Journal::of_losses(&ann);
+    ann.channel("chat").publish("bad").await.unwrap();
+    ann.channel("chat").publish("good").await.unwrap();
+    for one in [&ann, &ben] {
+        assert_eq!(stage.texts(one, 1).await, ["good"]);
+    }
+    stage.reads(&errors, "error Peer bad_words").await;
 }
 
 async fn r36_a_refused_request_fails(stage: Stage) {

@@ -3,9 +3,13 @@
 use std::pin::pin;
 
 use moorline::{
-    Buffer, Class, Dropped, Message, NotAcknowledged, Overflow, Raw, SendError, SendOutcome, Status,
+    Buffer, Class, Client, Dropped, Message, NotAcknowledged, Overflow, Raw, SendError,
+    SendOutcome, Status,
 };
+use moorline_core::close_code;
+use moorline_core::wire::{Close, Packet};
 
+use crate::stage::stranger::Heard;
 use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
 
 behaviours![
@@ -25,6 +29,9 @@ behaviours![
     r28_the_newest_goes_where_the_buffer_is_full,
     r28_a_full_buffer_rejects,
     r28_a_full_buffer_makes_the_send_wait,
+    r28_what_is_sent_while_the_server_closes_to_be_back_waits_too,
+    r28_by_default_it_is_on,
+    r28_it_is_bounded_in_bytes_too,
     r28_nothing_is_flushed_after_its_age,
     r28_a_closed_connection_takes_nothing,
     r47_only_the_latest_of_a_key_waits,
@@ -146,6 +153,10 @@ async fn r46_a_session_that_ends_leaves_what_was_sent_unconfirmed(stage: Stage) 
     stage.reads(&journal, "fresh").await;
     let told = stage.within("it is told", receipt.acknowledged()).await;
     assert_eq!(told, Err(NotAcknowledged::Unconfirmed));
+    // Nobody knows, so it is the application's to say it again.
+    pair.connection.send("something else").await.unwrap();
+    let guest = stage.guest(&pair.server, &pair.connection).await;
+    assert_eq!(stage.texts(&guest, 1).await, ["something else"]);
 }
 
 async fn r46_what_never_left_is_dropped_when_the_connection_closes(stage: Stage) {
@@ -241,6 +252,57 @@ async fn r28_a_full_buffer_makes_the_send_wait(stage: Stage) {
     stage.heal();
     stage.within("there is room", fourth).await.unwrap();
     assert_eq!(stage.texts(&pair.guest, 4).await, ["0", "1", "2", "3"]);
+}
+
+/// The server's close has come and its link has not ended yet: a moment that a slow network makes long.
+async fn r28_what_is_sent_while_the_server_closes_to_be_back_waits_too(stage: Stage) {
+    for buffer in [Buffer::default(), Buffer::off()] {
+        let is_kept = buffer != Buffer::off();
+        let mut host = stage.host().await;
+        let connection = stage.client().buffer(buffer).start();
+        let mut link = host.accept().await;
+        link.welcome().await;
+        stage.within("it opens", connection.opened()).await.unwrap();
+        link.say(&Packet::Close(Close::new(close_code::RESTART, "soon back"))).await;
+        stage.until("the close has come", || connection.status() == Status::Closing).await;
+        let sent = connection.send("meanwhile").await;
+        drop(link);
+        let mut link = host.accept().await;
+        link.welcome().await;
+        if is_kept {
+            sent.unwrap();
+            let heard = link.hear().await;
+            let Heard::Packet(Packet::Message(message)) = heard else { panic!("{heard:?}") };
+            assert_eq!(message.text(), Some("meanwhile"));
+        } else {
+            assert_eq!(sent, Err(SendError::NotConnected));
+        }
+        link.say(&Packet::Close(Close::new(close_code::RESTART, "soon back"))).await;
+        stage.until("the close has come", || connection.status() == Status::Closing).await;
+        connection.disconnect();
+        assert_eq!(connection.send("after the end").await, Err(SendError::NotConnected));
+    }
+}
+
+async fn r28_by_default_it_is_on(stage: Stage) {
+    let client = Client::builder().transport(stage.transport()).runtime(stage.runtime()).build();
+    assert_eq!(client.config().buffer, Buffer::default());
+    assert_ne!(Buffer::default(), Buffer::off());
+}
+
+async fn r28_it_is_bounded_in_bytes_too(stage: Stage) {
+    let buffer = Buffer::default().bytes(3_500).overflow(Overflow::Reject);
+    let pair = pair(&stage, buffer).await;
+    lost(&stage, &pair).await;
+    for n in 0..3 {
+        pair.connection.send(vec![n; 1_000]).await.unwrap();
+    }
+    let refused = pair.connection.send(vec![3; 1_000]).await;
+    assert!(matches!(refused, Err(SendError::Full { limit: 3_500, .. })), "{refused:?}");
+    stage.heal();
+    for n in 0..3 {
+        assert_eq!(stage.message(&pair.guest).await.bytes()[..], [n; 1_000]);
+    }
 }
 
 async fn r28_nothing_is_flushed_after_its_age(stage: Stage) {

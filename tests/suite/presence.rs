@@ -32,6 +32,7 @@ behaviours![
 
 in_virtual_time![
     seeds: 10;
+    r30_members_are_waited_for_five_seconds,
     r30_views_agree_once_quiet_whatever_happens,
     r30_a_slow_member_is_told_of_a_gap_and_agrees_again,
 ];
@@ -107,6 +108,19 @@ async fn r30_members_are_asked_of_the_server(stage: Stage) {
     let (one, other) = (ask(), ask());
     let (one, other) = futures_util::future::join(one.members(), other.members()).await;
     assert_eq!((one.unwrap().len(), other.unwrap().len()), (2, 2));
+}
+
+async fn r30_members_are_waited_for_five_seconds(stage: Virtual) {
+    let mut host = stage.host().await;
+    let connection = stage.client().start();
+    let mut link = host.accept().await;
+    link.welcome().await;
+    stage.within("it opens", connection.opened()).await.unwrap();
+    let begun = stage.now();
+    let answer = connection.channel("chat").members().await;
+    assert_eq!(answer, Err(MembersError::TimedOut(5 * SECOND)));
+    assert_eq!(stage.since(begun), 5 * SECOND);
+    assert!(connection.is_connected());
 }
 
 async fn r30_only_who_is_there_may_know(stage: Stage) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use moorline::server::{Admission, Refusal, Visitor};
-use moorline::{Buffer, Connection, PropertyError, event};
+use moorline::server::{Admission, Refusal, RoomEvent, Visitor};
+use moorline::{Buffer, Connection, PropertyError, ServerConnection, event};
 
 use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
 
@@ -14,9 +14,11 @@ behaviours![
     r14_properties_belong_to_the_session,
     r14_a_connection_has_so_many_properties,
     r14_properties_are_told_whatever_else_finds_no_room,
+    r14_a_connect_listener_sees_what_was_set_at_the_open,
     r15_an_application_keeps_its_own_values_with_a_connection,
     r15_tags_are_the_servers_alone,
     r15_what_the_authenticator_gives_is_there_from_the_start,
+    r15_room_query_and_credentials_are_read_in_every_hook,
     r43_expired_credentials_are_fetched_anew_and_the_session_goes_on,
 ];
 
@@ -115,6 +117,23 @@ async fn r14_properties_are_told_whatever_else_finds_no_room(stage: Stage) {
     stage.until("it is told", || connection.property("seats").as_deref() == Some("1000")).await;
 }
 
+async fn r14_a_connect_listener_sees_what_was_set_at_the_open(stage: Stage) {
+    let server = stage.server().authenticator(async |_: Arc<Visitor>| {
+        Ok::<_, Refusal>(Admission::anonymous().property("plan", "free"))
+    });
+    let _server = server.run().await;
+    let connection = stage.client().build().closed();
+    let (journal, weak) = (Journal::default(), connection.downgrade());
+    let pen = journal.clone();
+    connection.on(event::Connect, move |_| {
+        let connection = weak.upgrade().unwrap();
+        let (plan, has_id) = (connection.property("plan"), connection.id().is_some());
+        pen.write(format!("{plan:?} {has_id}"));
+    });
+    connection.open();
+    stage.reads(&journal, "Some(\"free\") true").await;
+}
+
 #[derive(Default)]
 struct Basket {
     teas: AtomicU32,
@@ -151,13 +170,49 @@ async fn r15_what_the_authenticator_gives_is_there_from_the_start(stage: Stage) 
     let server = server.build();
     let journal = Journal::default();
     let pen = journal.clone();
-    server.on_connect(async move |connection: moorline::ServerConnection| {
+    server.on_connect(async move |connection: ServerConnection| {
         pen.write(connection.props::<String>().unwrap().to_string());
         Ok(())
     });
     stage.run(&server).await;
     let _ann = stage.client().query("name", "Ann").connect().await;
     stage.reads(&journal, "Ann").await;
+}
+
+async fn r15_room_query_and_credentials_are_read_in_every_hook(stage: Stage) {
+    let server = stage.server().build();
+    let journal = Journal::default();
+    let note = |hook: &'static str| {
+        let pen = journal.clone();
+        move |guest: &ServerConnection| {
+            let visitor = guest.visitor();
+            let token = visitor.auth::<String>().unwrap().unwrap();
+            let (room, lang) = (visitor.room.as_deref().unwrap(), visitor.query("lang").unwrap());
+            pen.write(format!("{hook}: {token} {room} {lang}"));
+        }
+    };
+    let (connect, message, end, room) =
+        (note("connect"), note("message"), note("disconnect"), note("room"));
+    server.on_connect(async move |guest: ServerConnection| {
+        connect(&guest);
+        Ok(())
+    });
+    server.on_message(move |guest, _| message(&guest));
+    server.on_disconnect(move |guest, _| end(&guest));
+    server.on_room(move |event| {
+        if let RoomEvent::Entered(_, guest) = event {
+            room(&guest);
+        }
+    });
+    stage.run(&server).await;
+    let client = stage.client().room("tea").query("lang", "en");
+    let client = client.credentials(async || Ok("sesame".to_owned())).connect().await;
+    client.send("hello").await.unwrap();
+    stage.reads(&journal, "message: sesame tea en").await;
+    client.close();
+    for hook in ["connect", "room", "disconnect"] {
+        stage.reads(&journal, &format!("{hook}: sesame tea en")).await;
+    }
 }
 
 async fn r43_expired_credentials_are_fetched_anew_and_the_session_goes_on(stage: Stage) {
@@ -204,11 +259,7 @@ struct Slow(Stage);
 
 #[async_trait::async_trait]
 impl moorline::server::Middleware for Slow {
-    async fn message(
-        &self,
-        _: &moorline::ServerConnection,
-        _: &moorline::Message,
-    ) -> Result<(), Refusal> {
+    async fn message(&self, _: &ServerConnection, _: &moorline::Message) -> Result<(), Refusal> {
         self.0.sleep(5 * SECOND).await;
         Ok(())
     }

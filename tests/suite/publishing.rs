@@ -12,6 +12,7 @@ behaviours![
     r26_a_message_reaches_all_on_its_channel_with_its_event,
     r26_bytes_and_json_travel,
     r26_a_broadcast_has_no_channel,
+    r26_a_broadcast_has_its_event_and_may_be_binary,
     r26_a_broadcast_needs_leave,
     r26_only_members_publish_unless_the_server_says_so,
     r26_all_hear_the_same_order,
@@ -71,6 +72,18 @@ async fn r26_a_broadcast_has_no_channel(stage: Stage) {
     ben.broadcast("me too").await.unwrap();
     assert_eq!(stage.texts(&ann, 2).await, ["not to me", "me too"]);
     assert_eq!(stage.texts(&ben, 1).await, ["me too"]);
+}
+
+async fn r26_a_broadcast_has_its_event_and_may_be_binary(stage: Stage) {
+    let Pair { connection: ann, .. } =
+        stage.pair_of(stage.server().channels(open()), stage.client()).await;
+    let ben = stage.client().codec(Json).connect().await;
+    ann.broadcast(Message::from(vec![0, 255, 7]).event("picture")).await.unwrap();
+    for one in [&ann, &ben] {
+        let message = stage.message(one).await;
+        assert_eq!((&message.bytes()[..], message.channel.as_ref()), (&[0, 255, 7][..], None));
+        assert_eq!(message.event.as_deref(), Some("picture"));
+    }
 }
 
 async fn r26_a_broadcast_needs_leave(stage: Stage) {

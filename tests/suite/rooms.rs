@@ -1,14 +1,16 @@
 //! Rooms: entered at connect, for the connection's life (R8, R31).
 
 use moorline::server::RoomEvent;
-use moorline::{Buffer, Server};
+use moorline::{Buffer, Message, Server, Status};
 
 use crate::stage::{Journal, SECOND, Stage};
 
 behaviours![
     r8_one_client_enters_several_rooms,
     r8_a_client_enters_the_room_that_it_names,
+    r8_the_room_is_the_same_after_each_reconnect,
     r31_a_broadcast_reaches_the_others_in_the_room,
+    r31_a_broadcast_carries_its_type,
     r31_a_connection_without_a_room_reaches_nobody,
     r31_a_rooms_life_is_told_in_order,
     r31_a_client_that_recovers_has_never_left_its_room,
@@ -48,6 +50,27 @@ async fn r8_a_client_enters_the_room_that_it_names(stage: Stage) {
     assert_eq!((message.text(), message.channel.as_ref()), (Some("to the room"), None));
 }
 
+async fn r8_the_room_is_the_same_after_each_reconnect(stage: Stage) {
+    let server = stage.server().run().await;
+    let ann = stage.client().room("tea").query("seat", "7").connect().await;
+    let seated = async || {
+        let guest = stage.guest(&server, &ann).await;
+        assert_eq!((ann.room(), guest.room()), (Some("tea"), Some("tea")));
+        assert_eq!(guest.visitor().query("seat"), Some("7"));
+    };
+    seated().await;
+    let journal = Journal::of_losses(&ann);
+    stage.reset();
+    stage.reads(&journal, "reconnect 1").await;
+    seated().await;
+    ann.close();
+    stage.until("the room is empty", || server.rooms().is_empty()).await;
+    assert_eq!(ann.room(), Some("tea"));
+    stage.until("it is closed", || ann.status() == Status::Closed).await;
+    stage.within("it connects", ann.connect()).await.unwrap();
+    seated().await;
+}
+
 async fn r31_a_broadcast_reaches_the_others_in_the_room(stage: Stage) {
     let server = stage.server().run().await;
     let connect = |room| stage.client().room(room).connect();
@@ -61,6 +84,17 @@ async fn r31_a_broadcast_reaches_the_others_in_the_room(stage: Stage) {
     stage.until("cid is in", || server.room("milk").count() == 1).await;
     server.room("milk").emit("for cid").unwrap();
     assert_eq!(stage.texts(&cid, 1).await, ["for cid"]);
+}
+
+async fn r31_a_broadcast_carries_its_type(stage: Stage) {
+    let server = stage.server().run().await;
+    let [ann, ben] = [stage.client().room("tea"), stage.client().room("tea")];
+    let (ann, ben) = (ann.connect().await, ben.connect().await);
+    stage.until("both are in", || server.room("tea").count() == 2).await;
+    let guest = stage.guest(&server, &ann).await;
+    guest.broadcast(Message::from(vec![0, 255]).event("picture")).unwrap();
+    let message = stage.message(&ben).await;
+    assert_eq!((&message.bytes()[..], message.event.as_deref()), (&[0, 255][..], Some("picture")));
 }
 
 async fn r31_a_connection_without_a_room_reaches_nobody(stage: Stage) {

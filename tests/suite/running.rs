@@ -3,12 +3,15 @@
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use moorline::{RunError, Status, StopError};
+use moorline_core::{Acceptor, TransportError};
 
 use crate::closing::ends;
+use crate::stage::erased::AnyPending;
 use crate::stage::{Journal, Pair, SECOND, Stage};
 
 behaviours![
     r33_running_twice_is_an_error,
+    r33_running_what_just_begins_to_run_is_an_error,
     r33_stopping_what_does_not_run_is_an_error,
     r33_it_runs_again_after_a_stop,
     r33_a_stop_right_after_the_start_ends_the_run,
@@ -22,6 +25,38 @@ async fn r33_running_twice_is_an_error(stage: Stage) {
     let server = stage.server().run().await;
     assert!(matches!(server.run().await, Err(RunError::AlreadyRunning)));
     assert!(server.is_running(), "the first run goes on");
+}
+
+/// An acceptor that takes its time to listen.
+struct Late(Stage, Journal);
+
+impl Acceptor for Late {
+    type Pending = AnyPending;
+
+    async fn listen(&mut self) -> Result<(), TransportError> {
+        self.1.write("begins");
+        self.0.sleep(10 * SECOND).await;
+        Ok(())
+    }
+
+    async fn accept(&mut self) -> Result<AnyPending, TransportError> {
+        std::future::pending().await
+    }
+
+    fn close(&mut self) {}
+}
+
+async fn r33_running_what_just_begins_to_run_is_an_error(stage: Stage) {
+    let journal = Journal::default();
+    let late = Late(stage.clone(), journal.clone());
+    let server = stage.server().add_acceptor(late).build();
+    let first = server.clone();
+    stage.spawn(async move { first.start().await.unwrap() });
+    stage.reads(&journal, "begins").await;
+    assert!(matches!(server.run().await, Err(RunError::AlreadyStarting)));
+    assert!(!server.is_running());
+    stage.until("the first one runs", || server.is_running()).await;
+    stage.within("it stops", server.stop()).await.unwrap();
 }
 
 async fn r33_stopping_what_does_not_run_is_an_error(stage: Stage) {

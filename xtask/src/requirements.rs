@@ -58,7 +58,8 @@ fn judge(text: &str, read: impl Fn(&str) -> Option<String>) -> Result<String, St
                 continue;
             };
             for name in words {
-                if !source.contains(&format!("fn {name}(")) {
+                let is_there = |end| source.contains(&format!("fn {name}{end}"));
+                if !is_there('(') && !is_there('<') {
                     fault(format!("{file} has no `fn {name}`: was it renamed, moved or removed?"));
                 } else if !numbers(name).contains(&number) {
                     fault(format!(
@@ -122,7 +123,8 @@ fn has_section(page: &str, section: &str) -> bool {
 mod tests {
     use super::*;
 
-    const SOURCE: &str = "fn r7_one() {}\nasync fn r8_r9_another(stage: Stage) {}\nfn third() {}\n";
+    const SOURCE: &str = "fn r7_one() {}\nasync fn r8_r9_another(stage: Stage) {}\nfn third() {}\n\
+    async fn r6_generic<R: Net>(runtime: R) {}\n";
 
     fn faults(text: &str) -> Vec<String> {
         let read = |path: &str| match path {
@@ -154,6 +156,7 @@ mod tests {
         let none: [&str; 0] = [];
         assert_eq!(faults("### R7 name\n- `a.rs`: `r7_one`"), none);
         assert_eq!(faults("### R9 name\n- `a.rs`: `r8_r9_another`"), none);
+        assert_eq!(faults("### R6 name\n- `a.rs`: `r6_generic`"), none);
         let said = |text, words| {
             let faults = faults(text);
             assert!(faults.len() == 1 && faults[0].contains(words), "{faults:?}");

@@ -51,6 +51,11 @@ impl Closing {
         *was_open && machine.keeps_session(*reason, close.as_ref())
     }
 
+    /// Whether a client connects again after it.
+    pub(super) fn comes_back(&self, machine: &Machine) -> bool {
+        machine.side == Side::Client && machine.config.reconnect && self.ending.reason.reconnects()
+    }
+
     pub(super) const fn next_deadline(&self) -> Time {
         if self.drains() { self.drain_until } else { self.deadline }
     }

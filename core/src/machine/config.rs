@@ -22,6 +22,8 @@ pub struct Config {
     pub reconnect: bool,
     /// Whether to try again when the first connect fails. A client's.
     pub retry_first: bool,
+    /// Whether the channels that a session was on are joined again when a new one begins (R29). A client's.
+    pub rejoin: bool,
     /// Whether a connection stays closed until it is first used (R2). A client's.
     pub lazy: bool,
     /// What a connection does while its application is in the background (R49). A client's.
@@ -177,6 +179,8 @@ impl Config {
             backoff: Backoff::default(),
             reconnect: true,
             retry_first: true,
+            // Who has joined wants to be there: the link is what was lost.
+            rejoin: true,
             lazy: false,
             app_state: AppStateMode::default(),
             background_grace: Self::BACKGROUND_GRACE,

@@ -92,6 +92,12 @@ impl Machine {
         self.outbound.outcomes.take()
     }
 
+    /// Whether a client's connection closes now, and is made again after it.
+    #[must_use]
+    pub fn closes_to_come_back(&self) -> bool {
+        matches!(&self.state, State::Closing(closing) if closing.comes_back(self))
+    }
+
     /// Whether a client may come back to this session of a server's.
     #[must_use]
     pub fn can_resume(&self) -> bool {
@@ -107,11 +113,17 @@ impl Machine {
             }
     }
 
-    pub(super) fn send(&mut self, now: Time, mut outgoing: Outgoing) {
+    pub(super) fn send(&mut self, now: Time, outgoing: Outgoing) {
         if let Some(key) = outgoing.key {
             self.outbound.replace(key);
         }
         match &self.state {
+            // Its server closes to be back soon: it waits as after the loss.
+            State::Closing(closing)
+                if !outgoing.state && self.buffers() && closing.comes_back(self) =>
+            {
+                self.buffer(now, outgoing);
+            }
             State::Open | State::Closing(_) => {
                 if outgoing.pushes_out
                     && !self.makes_room(now, &outgoing, usize::MAX, self.config.queue)
@@ -134,7 +146,6 @@ impl Machine {
             | State::Waiting { .. }
                 if self.buffers() || self.session.is_some() =>
             {
-                outgoing.waits_until = now + self.config.buffer.age;
                 self.buffer(now, outgoing);
             }
             State::Closed
@@ -185,7 +196,8 @@ impl Machine {
     }
 
     /// Keeps a message until the connection is open again.
-    fn buffer(&mut self, now: Time, outgoing: Outgoing) {
+    fn buffer(&mut self, now: Time, mut outgoing: Outgoing) {
+        outgoing.waits_until = now + self.config.buffer.age;
         let config = self.config.clone();
         let buffer = &config.buffer;
         if outgoing.pushes_out && !self.makes_room(now, &outgoing, buffer.count, buffer.bytes) {

@@ -260,6 +260,11 @@ impl Channels {
         one.stage = Stage::Refused(error);
     }
 
+    /// Forgets the channels that it was on.
+    pub(crate) fn forget_joined(&mut self) {
+        self.all.retain(|_, one| one.stage != Stage::Joined);
+    }
+
     /// The connection is closed: nobody knows who is there.
     pub(crate) fn closed(&mut self) {
         for one in self.all.values_mut() {

@@ -121,6 +121,11 @@ impl Standing {
         news.tell(shared, Some(item))
     }
 
+    /// The session is over, and its channels are not to be joined again.
+    pub(crate) fn forget_joined(&self) {
+        lock(&self.state).channels.forget_joined();
+    }
+
     /// The connection is closed, or is being opened again.
     pub(crate) fn set_closed(&self, closed: bool) {
         let mut state = lock(&self.state);

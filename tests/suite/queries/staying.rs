@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use moorline::Buffer;
+use moorline::{Buffer, Status};
 
 use super::data::{Table, View, errors, watch};
 use crate::stage::{A_MINUTE, A_WHILE, Journal, MS, Pair, SECOND, Stage, Virtual};
 
 behaviours![
+    r2_a_query_opens_a_lazy_connection,
+    r3_channels_and_queries_survive_a_connect_by_hand,
     r40_queries_may_be_registered_before_connecting,
     r40_nothing_is_sent_again_after_recovered,
     r40_all_are_asked_again_after_fresh,
@@ -29,6 +31,45 @@ in_virtual_time![
 async fn kept(stage: &Stage, table: &Table) -> Pair {
     let server = stage.server().retention(2 * A_MINUTE).buffer(Buffer::default());
     stage.pair_of(server.queries(table.clone()), stage.client()).await
+}
+
+async fn r2_a_query_opens_a_lazy_connection(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let server = stage.server().queries(table.clone()).run().await;
+    let connection = stage.client().lazy(true).start();
+    let set = connection.query_set();
+    stage.sleep(A_WHILE).await;
+    assert_eq!((connection.status(), server.count()), (Status::Closed, 0), "a set is no use yet");
+    let view = watch(&set, "numbers");
+    stage.sees(&view, &table).await;
+    assert!(connection.is_connected());
+}
+
+async fn r3_channels_and_queries_survive_a_connect_by_hand(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let server = stage.server().queries(table.clone());
+    let Pair { server, connection, .. } = stage.pair_of(server, stage.client()).await;
+    let set = connection.query_set();
+    let view = watch(&set, "numbers");
+    stage.sees(&view, &table).await;
+    stage.within("it joins", connection.channel("chat").join()).await.unwrap();
+    let journal = Journal::default();
+    let pen = journal.clone();
+    connection.channel("chat").on_message(move |message| pen.write(message.to_string()));
+    connection.close();
+    stage.until("it is closed", || connection.status() == Status::Closed).await;
+    stage.until("nobody asks", || server.queries() == Default::default()).await;
+    stage.until("nobody is on it", || server.channels().is_empty()).await;
+    table.set(2, Some(20));
+    assert_eq!(set.queries(), ["numbers"]);
+    stage.within("it opens again", connection.connect()).await.unwrap();
+    stage.sees(&view, &table).await;
+    table.set(3, Some(30));
+    stage.sees(&view, &table).await;
+    assert_eq!(view.journal.words(), ["rows", "rows", "changes"]);
+    stage.until("it is on it again", || server.channel("chat").count() == 1).await;
+    server.channel("chat").emit("welcome back").unwrap();
+    stage.reads(&journal, "welcome back").await;
 }
 
 async fn r40_queries_may_be_registered_before_connecting(stage: Stage) {

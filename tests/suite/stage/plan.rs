@@ -48,6 +48,7 @@ pub(crate) struct ClientPlan {
     backoff: Backoff,
     reconnect: bool,
     retry_first: bool,
+    rejoin: bool,
     lazy: bool,
     app_state: AppStateMode,
     background_grace: Duration,
@@ -75,6 +76,7 @@ impl ClientPlan {
             backoff: stage.backoff(),
             reconnect: true,
             retry_first: true,
+            rejoin: true,
             lazy: false,
             app_state: AppStateMode::default(),
             background_grace: Config::BACKGROUND_GRACE,
@@ -95,6 +97,7 @@ impl ClientPlan {
         backoff: Backoff,
         reconnect: bool,
         retry_first: bool,
+        rejoin: bool,
         lazy: bool,
         app_state: AppStateMode,
         background_grace: Duration,
@@ -147,6 +150,7 @@ impl ClientPlan {
             .backoff(self.backoff)
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
+            .rejoin(self.rejoin)
             .lazy(self.lazy)
             .app_state(self.app_state)
             .background_grace(time(self.background_grace))

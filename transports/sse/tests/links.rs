@@ -66,6 +66,24 @@ async fn r51_a_stream_that_says_nothing_says_so_in_raw() {
     assert_eq!(error.kind(), TransportErrorKind::Configuration);
 }
 
+#[tokio::test]
+async fn r51_a_raw_reader_that_comes_back_says_which_event_it_had() {
+    let mut server = serve(EventStreams::new().raw_whole_events()).await;
+    let raw = Sse::raw(format!("http://{}/", server.address), Tokio::current()).unwrap();
+    let raw = raw.whole_events();
+    let connect = ConnectRequest::default();
+    for (had, next) in [(None, "1"), (Some("1"), "2"), (Some("2"), "3")] {
+        let (link, connected) = tokio::join!(server.links.recv(), raw.connect(&connect));
+        let ((mut sender, _receiver, peer), (_up, mut down)) = (link.unwrap(), connected.unwrap());
+        assert_eq!(peer.header("last-event-id"), had);
+        let event = format!(r#"{{"event":"news","data":"number {next}","id":"{next}"}}"#);
+        sender.send(Frame::text(event.clone())).await.unwrap();
+        sender.flush().await.unwrap();
+        let heard = timeout(Duration::from_secs(5), next_frame(&mut down)).await.unwrap();
+        assert_eq!(heard, Frame::text(event));
+    }
+}
+
 /// A proxy that breaks the connection of each first POST of a batch after it was carried, before its answer.
 async fn breaker(to: String) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

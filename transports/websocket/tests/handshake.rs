@@ -91,7 +91,7 @@ async fn a_wrong_version_is_told_the_right_one() {
 }
 
 #[tokio::test]
-async fn another_path_is_404() {
+async fn r33_another_path_is_404() {
     let mut acceptor = listening(WebSocketAcceptor::at(door().path("/realtime"))).await;
     assert_eq!(status(&mut acceptor, &request("/realtime", "")).await, 101);
     assert_eq!(status(&mut acceptor, &request("/realtime?token=1", "")).await, 101);
