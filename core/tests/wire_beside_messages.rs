@@ -229,7 +229,6 @@ fn a_result_has_one_of_three_forms() {
         "{}",
         r#"{"id":3}"#,
         r#"{"query":"q"}"#,
-        r#"{"error":{"code":"failed"}}"#,
         r#"{"id":3,"retrieve":true}"#,
         r#"{"id":3,"count":1}"#,
         r#"{"id":3,"retrieve":true,"count":1}"#,

@@ -100,6 +100,14 @@ pub struct ClientSettings<T: Transport> {
     )]
     rejoin: bool,
     #[builder(
+        default = true,
+        setter(
+            doc = "Whether this end hears what it publishes on channels itself, where neither the channel nor the call says \
+               otherwise: see `Channel::echo` (R27). Default: true."
+        )
+    )]
+    echo: bool,
+    #[builder(
         default = false,
         setter(
             doc = "Whether a connection opens itself at its first use, and not at once (R2): `start` then gives a handle that \
@@ -176,6 +184,7 @@ impl<T: Transport> From<ClientSettings<T>> for Client {
         config.reconnect = settings.reconnect;
         config.retry_first = settings.retry_first;
         config.rejoin = settings.rejoin;
+        config.echo = settings.echo;
         config.lazy = settings.lazy;
         config.app_state = settings.app_state;
         config.background_grace = settings.background_grace;

@@ -40,13 +40,14 @@ const MEMBERS_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Channel<'a> {
     connection: &'a Connection,
     name: ByteString,
-    echo: bool,
+    /// Whatever is asked for here: `None` is as the membership says, or the connection.
+    echo: Option<bool>,
     presence: bool,
 }
 
 impl<'a> Channel<'a> {
     pub(super) fn new(connection: &'a Connection, name: ByteString) -> Self {
-        Self { connection, name, echo: true, presence: true }
+        Self { connection, name, echo: None, presence: true }
     }
 
     /// Its name.
@@ -55,11 +56,13 @@ impl<'a> Channel<'a> {
         &self.name
     }
 
-    /// Whether this end hears what it publishes there itself, and of its own coming, going and profile (R27). Default: true.
-    /// With [`join`](Self::join) it holds for the membership; with a publish or a leave for that one.
+    /// Whether this end hears what it publishes there itself, and of its own coming, going and profile (R27).
+    /// With [`join`](Self::join) it holds for the membership, by default as the client was built
+    /// ([`ClientBuilder::echo`](crate::ClientBuilder::echo): it hears itself); with a publish or a leave for that one, by default
+    /// as the membership says.
     #[must_use]
     pub const fn echo(mut self, echo: bool) -> Self {
-        self.echo = echo;
+        self.echo = Some(echo);
         self
     }
 
@@ -88,8 +91,9 @@ impl<'a> Channel<'a> {
         let (connection, name) = (self.connection, self.name.clone());
         let wanted = self.check().map(|()| {
             connection.open_if_lazy();
+            let echo = self.echo.unwrap_or(connection.config().echo);
             connection.standing().change(&connection.shared, |state| {
-                state.channels.join(name.clone(), self.echo, self.presence);
+                state.channels.join(name.clone(), echo, self.presence);
             });
         });
         async move {
@@ -118,11 +122,9 @@ impl<'a> Channel<'a> {
     /// Leaves it; whether this end was on it, or wanted to be. The server need not agree.
     #[allow(clippy::must_use_candidate, reason = "most callers only want to leave")]
     pub fn leave(&self) -> bool {
-        // Unless it was said that there is none, the membership says whether there is an echo.
-        let echo = (!self.echo).then_some(false);
         self.connection
             .standing()
-            .change(&self.connection.shared, |state| state.channels.leave(&self.name, echo))
+            .change(&self.connection.shared, |state| state.channels.leave(&self.name, self.echo))
     }
 
     /// Whether the server has let this end on it.
@@ -155,7 +157,9 @@ impl<'a> Channel<'a> {
         message: M,
     ) -> impl Future<Output = Result<Receipt<'a>, SendError>> + Send + use<'a, M> {
         let message = message.into().on(self.name.clone());
-        self.connection.publish_with(message, (!self.echo).then_some(false))
+        // Where it is not on the channel, no membership says that it does not want to hear itself.
+        let silent = !self.connection.config().echo && !self.is_joined();
+        self.connection.publish_with(message, self.echo.or(silent.then_some(false)))
     }
 
     /// Who is on it, asked anew of the server. Empty if nobody is.

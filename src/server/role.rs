@@ -351,6 +351,12 @@ impl Role for ServerRole {
             (Packet::Join(join), Some(attendee)) => {
                 self.core.hub.refused(attendee, &join.channel, error, for_now)
             }
+            (Packet::Query(query), Some(_)) => {
+                if let Some(desk) = &self.desk {
+                    desk.refuse(&self.core, query, &error);
+                }
+                None
+            }
             _ => Some(error),
         }
     }

@@ -17,6 +17,7 @@ behaviours![
     r26_only_members_publish_unless_the_server_says_so,
     r26_all_hear_the_same_order,
     r27_the_sender_hears_itself_unless_it_does_not_want_to,
+    r27_a_connection_may_be_without_an_echo_and_a_call_with_one,
     r27_the_echo_of_a_message_that_waited_is_honoured,
     r32_a_user_is_reached_on_every_connection,
     r32_a_user_event_has_a_name_a_session_and_a_user,
@@ -156,6 +157,20 @@ async fn r27_the_sender_hears_itself_unless_it_does_not_want_to(stage: Stage) {
     let heard = stage.texts(&ben, 3).await;
     assert_eq!(heard, ["1: by the membership", "2: this one alone", "3: heard"]);
     assert_eq!(stage.texts(&ann, 1).await, ["3: heard"]);
+}
+
+async fn r27_a_connection_may_be_without_an_echo_and_a_call_with_one(stage: Stage) {
+    let Pair { connection: ann, .. } = stage.pair().await;
+    let ben = stage.client().echo(false).connect().await;
+    for one in [&ann, &ben] {
+        join(&stage, one, "chat").await;
+    }
+    stage.within("it joins", ben.channel("loud").echo(true).join()).await.unwrap();
+    ben.channel("chat").publish("1: by the connection").await.unwrap();
+    ben.channel("chat").echo(true).publish("2: by the call").await.unwrap();
+    ben.channel("loud").publish("3: by the membership").await.unwrap();
+    assert_eq!(stage.texts(&ann, 2).await, ["1: by the connection", "2: by the call"]);
+    assert_eq!(stage.texts(&ben, 2).await, ["2: by the call", "3: by the membership"]);
 }
 
 async fn r27_the_echo_of_a_message_that_waited_is_honoured(stage: Stage) {

@@ -24,6 +24,8 @@ pub struct Config {
     pub retry_first: bool,
     /// Whether the channels that a session was on are joined again when a new one begins (R29). A client's.
     pub rejoin: bool,
+    /// Whether this end hears what it publishes on channels itself, where nothing else is said (R27). A client's.
+    pub echo: bool,
     /// Whether a connection stays closed until it is first used (R2). A client's.
     pub lazy: bool,
     /// What a connection does while its application is in the background (R49). A client's.
@@ -181,6 +183,7 @@ impl Config {
             retry_first: true,
             // Who has joined wants to be there: the link is what was lost.
             rejoin: true,
+            echo: true,
             lazy: false,
             app_state: AppStateMode::default(),
             background_grace: Self::BACKGROUND_GRACE,

@@ -189,6 +189,11 @@ impl Queries {
             }
             AnswerBody::Failed(error) => {
                 let error = QueryError::new(error.code, error.message);
+                if answer.id.is_none() && answer.asked.is_none() {
+                    // Of no query (R41).
+                    news.events.push(Event::QueryError(QueryFailure::new(None, error)));
+                    return;
+                }
                 all.iter().for_each(|asked| self.failed(asked, &error, news));
             }
             _ => {}

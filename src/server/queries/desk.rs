@@ -126,6 +126,19 @@ impl Desk {
         self.prepare(core);
     }
 
+    /// What it asks is refused: each query of it fails, and is over. What it ends is ended all the same.
+    pub(in crate::server) fn refuse(
+        self: &Arc<Self>,
+        core: &Arc<Core>,
+        query: &Query,
+        error: &ErrorPacket,
+    ) {
+        let asked = query.ask.iter().map(|ask| &ask.asked);
+        let end = query.end.iter().chain(asked.clone()).cloned().collect();
+        self.hear(core, Query { ask: Vec::new(), end });
+        asked.for_each(|asked| self.tell_failure(core, asked, error.clone()));
+    }
+
     /// It asks again what it has asked: it has missed something, or wants more or less.
     fn ask_anew(
         self: &Arc<Self>,

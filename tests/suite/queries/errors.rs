@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use moorline::server::{Admission, Middleware, QueryLimits, Refusal, Visitor};
+use moorline::server::{Admission, Middleware, QueryLimits, RateLimit, Refusal, Visitor};
 use moorline::{Raw, ServerConnection};
 
 use super::data::{Table, View, errors, watch};
@@ -13,6 +13,7 @@ behaviours![
     r41_an_error_of_one_that_is_live_is_told_to_all_who_ask,
     r41_a_result_listener_that_panics_is_an_error_of_its_query,
     r41_a_query_that_is_too_long_is_an_error,
+    r37_r41_queries_above_the_limit_fail_each_with_the_code,
     r41_on_raw_each_query_is_an_error,
     r41_after_an_error_it_may_be_asked_again,
     r42_without_an_engine_each_query_fails,
@@ -103,6 +104,31 @@ async fn r41_a_query_that_is_too_long_is_an_error(stage: Stage) {
     stage.reads(&failures, &format!("{long}: query_too_large")).await;
     stage.sees(&good, &table).await;
     assert_eq!((bad.journal.words().len(), set.queries()), (1, Vec::new()));
+}
+
+async fn r37_r41_queries_above_the_limit_fail_each_with_the_code(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let limit = RateLimit::every(1, 3_600 * SECOND).burst(2);
+    let server = stage.server().queries(table.clone()).rate_limit(limit);
+    let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
+    // What a client says again at its open is not counted: it has begun.
+    connection.send("begun").await.unwrap();
+    stage.message(&guest).await;
+    let set = connection.query_set();
+    let live = watch(&set, "numbers");
+    stage.sees(&live, &table).await;
+    let views = [View::default(), View::default()];
+    let mut batch = set.batch();
+    for (name, view) in ["plus 1", "plus 2"].into_iter().zip(&views) {
+        batch = batch.subscribe(name, view.ear(), view.errors(), Default::default());
+    }
+    batch.unsubscribe("numbers").assemble();
+    for view in &views {
+        stage.reads(&view.journal, "error rate_limit_exceeded").await;
+    }
+    assert!(set.queries().is_empty());
+    stage.until("it is ended all the same", || server.queries() == Default::default()).await;
+    assert!(connection.is_connected());
 }
 
 async fn r41_on_raw_each_query_is_an_error(stage: Stage) {

@@ -20,6 +20,7 @@ behaviours![
     r40_what_a_client_does_not_know_of_is_ended,
     r40_a_bomb_is_an_error_and_ends_its_query,
     r40_answers_to_nothing_are_nothing,
+    r41_an_error_of_no_query_goes_to_the_global_listener_alone,
 ];
 
 fn asked(query: &str) -> Asked {
@@ -226,4 +227,17 @@ async fn r40_answers_to_nothing_are_nothing(stage: Stage) {
     server.say(&answer(None, Some("numbers"), error())).await;
     stage.reads(&failures, "numbers: disk_on_fire").await;
     assert_eq!((failures.words().len(), view.journal.words().len()), (1, 1));
+}
+
+async fn r41_an_error_of_no_query_goes_to_the_global_listener_alone(stage: Stage) {
+    let (connection, mut server) = by_hand(&stage).await;
+    let failures = errors(&connection);
+    let set = connection.query_set();
+    let view = View::default();
+    set.subscribe("numbers", view.ear(), view.errors(), Default::default());
+    assert_eq!(heard(&mut server).await.ask.len(), 1);
+    let error = ErrorPacket::new("disk_on_fire", "");
+    server.say(&answer(None, None, AnswerBody::Failed(error))).await;
+    stage.reads(&failures, ": disk_on_fire").await;
+    assert_eq!((view.journal.words().len(), set.queries().len()), (0, 1));
 }

@@ -49,6 +49,7 @@ pub(crate) struct ClientPlan {
     reconnect: bool,
     retry_first: bool,
     rejoin: bool,
+    echo: bool,
     lazy: bool,
     app_state: AppStateMode,
     background_grace: Duration,
@@ -77,6 +78,7 @@ impl ClientPlan {
             reconnect: true,
             retry_first: true,
             rejoin: true,
+            echo: true,
             lazy: false,
             app_state: AppStateMode::default(),
             background_grace: Config::BACKGROUND_GRACE,
@@ -98,6 +100,7 @@ impl ClientPlan {
         reconnect: bool,
         retry_first: bool,
         rejoin: bool,
+        echo: bool,
         lazy: bool,
         app_state: AppStateMode,
         background_grace: Duration,
@@ -151,6 +154,7 @@ impl ClientPlan {
             .reconnect(self.reconnect)
             .retry_first(self.retry_first)
             .rejoin(self.rejoin)
+            .echo(self.echo)
             .lazy(self.lazy)
             .app_state(self.app_state)
             .background_grace(time(self.background_grace))

@@ -83,7 +83,7 @@ async fn fragments_become_one_message() {
 }
 
 #[tokio::test]
-async fn bytes_may_come_one_by_one() {
+async fn r50_bytes_may_come_one_by_one() {
     let (mut raw, mut server) = Raw::client().await;
     raw.stream.set_nodelay(true).unwrap();
     let mut input = frame(TEXT, "gr\u{f6}".as_bytes(), true);
@@ -143,7 +143,7 @@ async fn what_comes_in_one_packet_with_the_handshake_is_not_lost() {
 }
 
 #[tokio::test]
-async fn a_small_message_after_a_large_burst_holds_no_more_than_four_times_its_size() {
+async fn r50_a_small_message_after_a_large_burst_holds_no_more_than_four_times_its_size() {
     const SMALL: usize = 1400;
     let (mut client, mut server) = link().await;
     // The thread's spare memory grows with what a burst leaves over after a read.

@@ -89,7 +89,7 @@ async fn a_server_that_masks_is_1002() {
 }
 
 #[tokio::test]
-async fn a_message_above_the_limit_is_1009() {
+async fn r50_a_message_above_the_limit_is_1009() {
     let (mut raw, mut server) = Raw::client_of(acceptor().max_frame(1000)).await;
     raw.send(LAST | TEXT, &[b'x'; 1000]).await;
     assert_eq!(server.frame().await.len(), 1000);
@@ -140,7 +140,7 @@ async fn a_strangers_first_message_has_a_limit_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_client_takes_as_much_as_it_asks_for() {
+async fn r50_a_client_takes_as_much_as_it_asks_for() {
     let mut acceptor = listening(acceptor()).await;
     let socket = WebSocket::new(url(&acceptor, "/"), Tokio::current()).unwrap();
     let mut request = ConnectRequest::default();

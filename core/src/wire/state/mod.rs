@@ -216,7 +216,7 @@ fn check_answer(Answer { id, asked, body }: &Answer) -> Result<(), Wrong> {
     limits::query("result.query", asked.as_ref().map_or(0, |asked| asked.query.len()))?;
     let expected = match body {
         AnswerBody::Named if id.is_none() || asked.is_none() => "an object with id and query",
-        _ if id.is_none() && asked.is_none() => "an object with id or query",
+        AnswerBody::Rows { .. } if id.is_none() && asked.is_none() => "an object with id or query",
         AnswerBody::Rows { rows, .. } if rows.is_empty() => "an object with rows",
         _ => return Ok(()),
     };
