@@ -28,7 +28,7 @@ usage: cargo xtask <task>
            the tests that docs/requirements.md names
   interop  talks to Node's `ws`, Python's `websockets` and a bare socket; needs Node, npm and Python. `interop NAME`: those
            peers whose name has that in it
-  bench    measures: `bench memory`, `bench websocket`
+  bench    measures: `bench memory`, `bench websocket`, `bench scale`, `bench sse`
   faults   plants faults into the session machine and checks that its tests notice each
   simulate plays hours of faults in virtual time, checked against a model: simulate [--seeds N] [--hours H] [--from SEED]
            [--mutation NAME]; a mutation plants a mistake, which has to be found
