@@ -125,10 +125,14 @@ fn failed(log: &str) -> Vec<String> {
     names.map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// Copies a file, or a folder with all that is in it.
+/// Copies a file, or a folder with all that is in it. What is the same there already stays as old as it is, so that it is not
+/// built again.
 pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
     let at = told(from.display());
     if !from.is_dir() {
+        if fs::read(to).is_ok_and(|there| fs::read(from).is_ok_and(|here| here == there)) {
+            return Ok(());
+        }
         if let Some(dir) = to.parent() {
             fs::create_dir_all(dir).map_err(&at)?;
         }

@@ -94,13 +94,7 @@ impl Mutant {
     fn copy(root: &Path) -> Result<Self, String> {
         let place = root.join("target/mutations");
         let mutant = Self { dir: place.join("copy"), build: place.join("build") };
-        for entry in fs::read_dir(root).map_err(|error| error.to_string())? {
-            let name = entry.map_err(|error| error.to_string())?.file_name();
-            let text = name.to_string_lossy();
-            if !text.starts_with('.') && !LEFT_OUT.contains(&text.as_ref()) {
-                copy_all(&root.join(&name), &mutant.dir.join(&name))?;
-            }
-        }
+        copy_project(root, &mutant.dir)?;
         Ok(mutant)
     }
 
@@ -147,6 +141,18 @@ impl Drop for Mutant {
             eprintln!("{}: {error}", self.dir.display());
         }
     }
+}
+
+/// Copies what a build needs.
+pub(crate) fn copy_project(root: &Path, to: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(root).map_err(|error| error.to_string())? {
+        let name = entry.map_err(|error| error.to_string())?.file_name();
+        let text = name.to_string_lossy();
+        if !text.starts_with('.') && !LEFT_OUT.contains(&text.as_ref()) {
+            copy_all(&root.join(&name), &to.join(&name))?;
+        }
+    }
+    Ok(())
 }
 
 fn write(path: &Path, text: &str) -> Result<(), String> {
