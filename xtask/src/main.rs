@@ -31,8 +31,8 @@ usage: cargo xtask <task>
            peers whose name has that in it
   bench    measures: `bench memory`, `bench websocket`, `bench scale`, `bench sse`
   faults   plants faults into the session machine and checks that its tests notice each
-  mutants  changes the features' files line by line, in one build, and counts which changes no test notices: mutants [PART OF A
-           FILE'S PATH]; needs cargo-mutants
+  mutants  changes the features' files line by line, in one build, and counts which changes no test notices: mutants [PART OF
+           A FILE'S PATH]...; needs cargo-mutants
   simulate plays hours of faults in virtual time, checked against a model: simulate [--seeds N] [--hours H] [--from SEED]
            [--mutation NAME]; a mutation plants a mistake, which has to be found
   trial    plays the long trials on real sockets: a minute of faults, 10,000 connections that come and go,
@@ -50,8 +50,7 @@ fn main() -> ExitCode {
         ["interop", name] => interop::run(name),
         ["bench", what @ ..] => bench::run(what),
         ["faults"] => faults::run(),
-        ["mutants"] => mutants::run(""),
-        ["mutants", part] => mutants::run(part),
+        ["mutants", parts @ ..] => mutants::run(parts),
         ["trial"] => trial::run(),
         ["simulate", "mutations"] => simulate::mutations(),
         ["simulate", rest @ ..] => simulate::run(rest),

@@ -17,8 +17,8 @@ pub(super) struct Mutant {
     pub(super) span: [(usize, usize); 2],
 }
 
-/// The package's mutants, in the files whose path has `part` in it.
-pub(super) fn list(package: &Package, part: &str) -> Result<Vec<Mutant>, String> {
+/// The package's mutants, in the files whose path has one of these parts, if any are given.
+pub(super) fn list(package: &Package, parts: &[&str]) -> Result<Vec<Mutant>, String> {
     let files = package.files.iter().flat_map(|file| ["--file", file]);
     let args = ["mutants", "--list", "--json", "--package", package.name];
     let listed = cargo::output(&[&args[..], &files.collect::<Vec<_>>()].concat());
@@ -29,7 +29,8 @@ pub(super) fn list(package: &Package, part: &str) -> Result<Vec<Mutant>, String>
         .map_err(|error| format!("what cargo-mutants lists: {error}"))?;
     let mutants = all.iter().map(|mutant| read(mutant).ok_or(format!("unknown: {mutant}")));
     let mutants = mutants.collect::<Result<Vec<_>, _>>()?;
-    Ok(mutants.into_iter().filter(|mutant| mutant.file.contains(part)).collect())
+    let chosen = |file: &str| parts.is_empty() || parts.iter().any(|part| file.contains(part));
+    Ok(mutants.into_iter().filter(|mutant| chosen(&mutant.file)).collect())
 }
 
 fn read(mutant: &Value) -> Option<Mutant> {

@@ -1,4 +1,4 @@
-//! `cargo xtask mutants [FILE]`: which lines of the features could be wrong without a test that fails?
+//! `cargo xtask mutants [FILE]...`: which lines of the features could be wrong without a test that fails?
 //!
 //! cargo-mutants says what could be written otherwise. All of it is planted into one copy of the sources, each change behind a
 //! switch that the environment turns, so that there is one build, and not one for each: see [`plant`]. Then each is tried
@@ -58,16 +58,16 @@ const PACKAGES: [Package; 2] = [
 /// The least per cent that have to be caught, of those that compile.
 const LEAST: usize = 85;
 
-/// Tries all mutants, or those of the files whose path has that in it.
+/// Tries all mutants, or those of the files whose path has one of these in it.
 ///
 /// # Errors
 ///
 /// When cargo-mutants is missing, a test fails without a mutant, or too many are missed.
-pub(crate) fn run(part: &str) -> Result<(), String> {
+pub(crate) fn run(parts: &[&str]) -> Result<(), String> {
     let copy = Copy::new(&cargo::root())?;
     let mut tally = BTreeMap::new();
     for package in &PACKAGES {
-        let mutants = list::list(package, part)?;
+        let mutants = list::list(package, parts)?;
         if !mutants.is_empty() {
             try_all(&copy, package, &mutants, &mut tally)?;
         }

@@ -49,7 +49,9 @@ impl Tests {
                 let begun = Instant::now();
                 if tests.play(&played, None)? != Verdict::Missed {
                     let log = fs::read_to_string(&tests.log).map_err(told)?;
-                    return Err(format!("without a mutant a test fails:\n{log}"));
+                    let failed = log.lines().filter(|line| line.ends_with(" ... FAILED"));
+                    let failed: Vec<_> = failed.collect();
+                    return Err(format!("without a mutant: {}", failed.join("\n")));
                 }
                 played.limit = LIMIT + begun.elapsed() * TIMES;
                 tests.all.push(played);
