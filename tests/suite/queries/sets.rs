@@ -5,7 +5,7 @@ use moorline_core::wire::Packet;
 
 use super::data::{Table, View, errors, watch};
 use crate::stage::stranger::Heard;
-use crate::stage::{Pair, Stage};
+use crate::stage::{Journal, Pair, Stage};
 
 behaviours![
     r38_rows_come_first_and_then_their_changes,
@@ -18,6 +18,7 @@ behaviours![
     r38_a_retrieve_after_an_end_in_one_batch_leaves_nothing_subscribed,
     r39_a_batch_is_one_frame,
     r39_a_batch_that_is_too_much_for_one_frame_comes_in_several,
+    r39_a_batch_that_the_server_would_not_take_in_one_frame_comes_in_several,
 ];
 
 async fn pair(stage: &Stage, table: &Table) -> Pair {
@@ -194,4 +195,20 @@ async fn r39_a_batch_that_is_too_much_for_one_frame_comes_in_several(stage: Stag
     batch.assemble();
     stage.until("all are asked", || server.queries().subscribers == 600).await;
     assert_eq!(view.journal.words().len(), 0);
+}
+
+async fn r39_a_batch_that_the_server_would_not_take_in_one_frame_comes_in_several(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let server = stage.server().queries(table.clone()).max_frame(4_096);
+    let Pair { server, connection, .. } = stage.pair_of(server, stage.client()).await;
+    let losses = Journal::of_losses(&connection);
+    let (set, view) = (connection.query_set(), View::default());
+    let mut batch = set.batch();
+    for n in 0..5 {
+        let query = format!("numbers from {n}{}", " ".repeat(2_000));
+        batch = batch.subscribe(query, view.ear(), view.errors(), Default::default());
+    }
+    batch.assemble();
+    stage.until("all are asked", || server.queries().subscribers == 5).await;
+    assert_eq!((losses.words(), view.journal.words()), (Vec::new(), Vec::new()));
 }
