@@ -180,6 +180,13 @@ async fn what_only_a_server_says_is_a_bad_packet(stage: Stage) {
     for packet in [
         Packet::Properties(vec![("plan".to_owned(), "gold".to_owned())]),
         Packet::Throttle(vec!["presence".to_owned()]),
+        Packet::Members(Box::new(Members {
+            channel: "chat".into(),
+            id: None,
+            kind: MembersKind::All,
+            more: false,
+            members: Vec::new(),
+        })),
     ] {
         let mut stranger = stage.stranger().await;
         stranger.greet(1 << 16).await;

@@ -26,6 +26,8 @@ behaviours![
     r29_raw_has_no_channels,
     r29_an_empty_channel_is_forgotten,
     r29_a_join_by_hand_in_json_needs_no_more_than_a_name,
+    r29_who_is_gone_is_put_on_no_channel,
+    r29_a_closed_connection_is_on_no_channel,
 ];
 
 fn keeps(stage: &Stage) -> crate::stage::plan::ServerPlan {
@@ -301,4 +303,27 @@ async fn r29_a_join_by_hand_in_json_needs_no_more_than_a_name(stage: Stage) {
     stranger.send(moorline_core::Frame::text(r#"{"type":"hello","version":1}"#)).await;
     stranger.send(moorline_core::Frame::text(r#"{"type":"join","channel":"news"}"#)).await;
     stage.until("it is on it", || server.channel("news").count() == 1).await;
+}
+
+async fn r29_who_is_gone_is_put_on_no_channel(stage: Stage) {
+    let Pair { server, connection, guest } = stage.pair().await;
+    connection.close();
+    stage.until("it is gone", || server.count() == 0).await;
+    guest.join("news");
+    assert_eq!(server.channel("news").count(), 0);
+    assert!(server.channels().is_empty());
+}
+
+async fn r29_a_closed_connection_is_on_no_channel(stage: Stage) {
+    let Pair { server, connection, .. } = stage.pair().await;
+    let channel = connection.channel("news");
+    stage.within("it joins", channel.join()).await.unwrap();
+    stage.until("it is told", || channel.present().is_some()).await;
+    connection.close();
+    stage.until("it is on none", || !channel.is_joined()).await;
+    assert_eq!(channel.present(), None);
+    assert_eq!(connection.channels(), ["news"]);
+    connection.open();
+    stage.until("it is on it again", || channel.is_joined()).await;
+    assert_eq!(server.channel("news").count(), 1);
 }

@@ -1,6 +1,6 @@
 //! Rooms: entered at connect, for the connection's life (R8, R31).
 
-use moorline::server::RoomEvent;
+use moorline::server::{Admission, RoomEvent};
 use moorline::{Buffer, Message, Server, Status};
 
 use crate::stage::{Journal, SECOND, Stage};
@@ -15,6 +15,8 @@ behaviours![
     r31_a_rooms_life_is_told_in_order,
     r31_a_client_that_recovers_has_never_left_its_room,
     r31_a_hook_that_panics_harms_nobody,
+    r31_a_hook_that_takes_long_hears_one_event_after_the_other,
+    r31_channels_and_users_are_no_rooms,
 ];
 
 /// What happens to a server's rooms, in words.
@@ -157,6 +159,43 @@ async fn r31_a_hook_that_panics_harms_nobody(stage: Stage) {
     stage.reads(&journal, "entered tea").await;
     server.room("tea").emit("still there").unwrap();
     assert_eq!(stage.texts(&ann, 1).await, ["still there"]);
+}
+
+async fn r31_a_hook_that_takes_long_hears_one_event_after_the_other(stage: Stage) {
+    let server = stage.server().run().await;
+    let journal = Journal::default();
+    let (pen, own) = (journal.clone(), stage.clone());
+    server.on_room(move |event| {
+        let (pen, own) = (pen.clone(), own.clone());
+        async move {
+            if let RoomEvent::Entered(room, _) = event {
+                pen.write(format!("{room} begins"));
+                own.sleep(SECOND).await;
+                pen.write(format!("{room} ends"));
+            }
+        }
+    });
+    let tea = stage.client().room("tea").connect().await;
+    stage.reads(&journal, "tea begins").await;
+    let milk = stage.client().room("milk").connect().await;
+    stage.reads(&journal, "milk ends").await;
+    assert_eq!(journal.words(), ["tea begins", "tea ends", "milk begins", "milk ends"]);
+    drop((tea, milk));
+}
+
+async fn r31_channels_and_users_are_no_rooms(stage: Stage) {
+    let ann = async |_| Ok(Admission::of("ann"));
+    let server = stage.server().authenticator(ann).run().await;
+    let journal = watch(&server);
+    let outside = stage.client().connect().await;
+    stage.within("it joins", outside.channel("chat").join()).await.unwrap();
+    let inside = stage.client().room("tea").connect().await;
+    stage.reads(&journal, "entered tea").await;
+    outside.channel("chat").leave();
+    stage.until("it has left", || server.channels().is_empty()).await;
+    stage.sleep(SECOND).await;
+    assert_eq!(journal.words(), ["created tea", "entered tea"]);
+    drop(inside);
 }
 
 async fn r8_one_client_enters_several_rooms(stage: Stage) {
