@@ -22,8 +22,11 @@ behaviours![
     r37_the_status_is_throttled_and_then_open_again,
     r37_by_hand_goes_before_the_load,
     r37_hooks_hear_what_is_held_back_and_one_that_panics_harms_nobody,
+    r37_a_hook_that_takes_long_hears_one_change_after_the_other,
     r37_a_server_that_was_stopped_is_not_overloaded,
     r37_raw_is_throttled_without_a_word,
+    r37_who_asks_while_presence_is_held_back_is_told_when_it_is_over,
+    r37_who_leaves_while_presence_is_held_back_is_gone_when_it_is_over,
 ];
 
 in_virtual_time![
@@ -260,6 +263,25 @@ async fn r37_hooks_hear_what_is_held_back_and_one_that_panics_harms_nobody(stage
     stage.until("the panic is told", || errors.load(Ordering::SeqCst)).await;
 }
 
+async fn r37_a_hook_that_takes_long_hears_one_change_after_the_other(stage: Stage) {
+    let server = stage.server().throttle(typing(&stage)).run().await;
+    let journal = Journal::default();
+    let (pen, own) = (journal.clone(), stage.clone());
+    server.on_throttle(move |features| {
+        let (pen, own) = (pen.clone(), own.clone());
+        async move {
+            pen.write(format!("{} begins", features.len()));
+            own.sleep(SECOND).await;
+            pen.write(format!("{} ends", features.len()));
+        }
+    });
+    server.throttle_now(["typing"]).unwrap();
+    stage.reads(&journal, "1 begins").await;
+    server.throttle_now([""; 0]).unwrap();
+    stage.reads(&journal, "0 ends").await;
+    assert_eq!(journal.words(), ["1 begins", "1 ends", "0 begins", "0 ends"]);
+}
+
 async fn r37_a_server_that_was_stopped_is_not_overloaded(stage: Stage) {
     let server = stage.server().throttle(typing(&stage).connections(1, 1)).run().await;
     let connection = stage.client().connect().await;
@@ -346,6 +368,35 @@ async fn r37_presence_agrees_whatever_happens_while_it_is_held_back(stage: Virtu
                 && views.all(|view| view == first))
     };
     stage.until("all see the same", agree).await;
+}
+
+fn no_presence(stage: &Stage) -> crate::stage::plan::ServerPlan {
+    stage.server().throttle(Throttle::new().optional("presence", HoldBack::Presence))
+}
+
+async fn r37_who_asks_while_presence_is_held_back_is_told_when_it_is_over(stage: Stage) {
+    let Pair { server, connection: ann, .. } =
+        stage.pair_of(no_presence(&stage), stage.client()).await;
+    stage.within("the join", ann.channel("tea").presence(false).join()).await.unwrap();
+    server.throttle_now(["presence"]).unwrap();
+    stage.within("the join", ann.channel("tea").join()).await.unwrap();
+    assert_eq!(ids(&ann, "tea"), None);
+    server.throttle_now([""; 0]).unwrap();
+    stage.until("she is told", || ids(&ann, "tea").is_some_and(|ids| ids.len() == 1)).await;
+}
+
+async fn r37_who_leaves_while_presence_is_held_back_is_gone_when_it_is_over(stage: Stage) {
+    let server = no_presence(&stage).run().await;
+    let [ann, ben] = [stage.client().connect().await, stage.client().connect().await];
+    for one in [&ann, &ben] {
+        stage.within("the join", one.channel("tea").join()).await.unwrap();
+    }
+    stage.until("both are seen", || ids(&ann, "tea").is_some_and(|ids| ids.len() == 2)).await;
+    server.throttle_now(["presence"]).unwrap();
+    ben.close();
+    stage.until("ben has left", || server.channel("tea").count() == 1).await;
+    server.throttle_now([""; 0]).unwrap();
+    stage.until("he is gone", || ids(&ann, "tea").is_some_and(|ids| ids.len() == 1)).await;
 }
 
 async fn settle(stage: &Virtual, server: &Server, all: &[Connection]) {

@@ -167,8 +167,60 @@ mod tests {
             let _ = sources.get(Key::V4(address), now).connect(&limit, now);
         }
         assert!(sources.count() < 5_000, "{}", sources.count());
+        let asks = sources.get(Key::V6(4), at(0));
+        let one = Weight { messages: 1, bytes: 1 };
+        assert_eq!(asks.take(&slow, one, at(0)), None);
+        drop(asks);
+        for address in 200_000..210_000 {
+            sources.get(Key::V4(address), at(0));
+        }
         let now = at(400_000);
+        assert!(sources.get(Key::V6(4), now).take(&slow, one, now).is_some());
         assert!(Arc::ptr_eq(&sources.get(Key::V6(1), now), &here));
         assert!(sources.get(Key::V6(3), now).connect(&slow, now).is_some());
+    }
+
+    /// Addresses that share a shard.
+    fn neighbours(sources: &Sources) -> impl Iterator<Item = Key> + use<> {
+        let hasher = sources.hasher.clone();
+        let of = move |key: &Key| hasher.hash_one(key) % SHARDS as u64;
+        (0..u32::MAX).map(Key::V4).filter(move |key| of(key) == 0)
+    }
+
+    #[test]
+    fn few_are_not_looked_through_and_then_as_often_as_they_double() {
+        let sources = Sources::of(1_000_000);
+        let mut keys = neighbours(&sources);
+        let busy: Vec<_> = keys.by_ref().take(15).map(|key| sources.get(key, at(0))).collect();
+        assert_eq!(sources.count(), busy.len());
+        for count in 16..=20 {
+            sources.get(keys.next().unwrap(), at(5));
+            // Looked through with the seventeenth, which found one idle.
+            assert_eq!(sources.count(), if count == 16 { 16 } else { count - 1 });
+        }
+        for count in 20..=30 {
+            sources.get(keys.next().unwrap(), at(9));
+            assert_eq!(sources.count(), count);
+        }
+        sources.get(keys.next().unwrap(), at(9));
+        assert_eq!(sources.count(), 16);
+    }
+
+    #[test]
+    fn a_full_shard_is_looked_through_once_a_second() {
+        let sources = Sources::of(16 * SHARDS);
+        let limit = RateLimit::per_second(10).burst(1);
+        let mut keys = neighbours(&sources);
+        let mut come = |seconds: f64| {
+            let now = Time::from_origin(Duration::from_secs_f64(seconds));
+            let source = sources.get(keys.next().unwrap(), now);
+            source.connect(&limit, now).is_none()
+        };
+        assert!((0..16).all(|_| come(1.0)));
+        // The first look finds all of them busy.
+        assert!(come(1.0));
+        assert!(!come(1.0), "those without a place share one");
+        assert!(come(1.9) && !come(1.9), "it is not time yet");
+        assert!(come(2.0) && come(2.0), "all were idle");
     }
 }

@@ -244,3 +244,21 @@ fn change(core: &Arc<Core>, change: impl FnOnce(&mut State)) {
     }
     throttling.listeners.tell(core);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_feature_that_no_client_could_be_told_of_is_a_mistake() {
+        let named = |name: String| {
+            let add = || Throttle::new().optional(name, HoldBack::Presence);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(add)).is_ok()
+        };
+        assert!(named("x".to_owned()) && named("x".repeat(MAX_NAME)));
+        assert!(!named(String::new()) && !named("x".repeat(MAX_NAME + 1)));
+        let add = |all: Throttle, n: usize| all.optional(n.to_string(), HoldBack::Presence);
+        let most = (0..MAX_FEATURES).fold(Throttle::new(), add);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| add(most, 64))).is_err());
+    }
+}
