@@ -64,3 +64,26 @@ fn r42_a_view_over_a_virtual_table_changes_with_all_that_is_written() {
         assert_eq!(full.rows().await.unwrap_err().code, "query_refused");
     });
 }
+
+#[test]
+fn r42_a_view_may_recurse_where_the_asker_may_not() {
+    Sim::new().run(async |sim| {
+        let engine = guarded(&sim, |_| Rights::none().table_all("numbers")).await;
+        let recursive = "CREATE VIEW numbers AS
+             WITH RECURSIVE part (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM part WHERE n < 3)
+             SELECT n FROM part";
+        script(&engine, recursive).await;
+        let mut query = ask(&engine, "SELECT n FROM numbers").await;
+        assert_eq!(rows(&mut query).await, [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+    });
+}
+
+#[test]
+fn r42_a_virtual_table_is_not_read_by_its_name() {
+    Sim::new().run(async |sim| {
+        let engine = guarded(&sim, |_| Rights::none().table_all("search")).await;
+        for query in ["SELECT text FROM search", "SELECT count(*) AS n FROM search"] {
+            assert_eq!(refusal(&engine, query).await.code, "query_refused", "{query}");
+        }
+    });
+}
