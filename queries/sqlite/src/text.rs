@@ -104,6 +104,8 @@ mod tests {
         let text = |query| Text::of(query).sql;
         assert_eq!(text(" SELECT\n a -- the first\n,b/* and */FROM t ; ; "), "SELECT a ,b FROM t");
         assert_eq!(text("SELECT a - -1"), "SELECT a - -1");
+        assert_eq!(text("SELECT a  / b FROM t"), "SELECT a / b FROM t");
+        assert_eq!(text("SELECT a  /*"), "SELECT a /*");
         assert_eq!(text("SELECT 'a  --b', \"c  d\", [e  f], `g  h`"), {
             "SELECT 'a  --b', \"c  d\", [e  f], `g  h`"
         });
