@@ -205,3 +205,58 @@ impl<'ast> Visit<'ast> for Parts {
         visit::visit_arm(self, node);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mutant(genre: &str, line: usize, columns: Range<usize>, replacement: &str) -> Mutant {
+        Mutant {
+            name: String::new(),
+            file: String::new(),
+            genre: genre.to_owned(),
+            replacement: replacement.to_owned(),
+            span: [(line, columns.start), (line, columns.end)],
+        }
+    }
+
+    fn planted(source: &str, mutants: &[Mutant]) -> String {
+        let mutants: Vec<_> = mutants.iter().enumerate().collect();
+        plant(source, &mutants).unwrap().text
+    }
+
+    #[test]
+    fn a_change_inside_another_one_is_planted_too() {
+        let mutants = [
+            mutant("FnValue", 2, 1..8, "true"),
+            mutant("UnaryOperator", 2, 6..7, ""),
+            mutant("BinaryOperator", 2, 3..5, "||"),
+        ];
+        let expected = "fn f() -> bool {\nif crate::mutant(0) { true } else { \
+            (if crate::mutant(2) { a || !b } else { \
+            a && (if crate::mutant(1) { b } else { !b }) }) }\n}";
+        assert_eq!(planted("fn f() -> bool {\na && !b\n}", &mutants), expected);
+    }
+
+    #[test]
+    fn an_arm_is_guarded() {
+        let source = "fn f() {\nmatch x {\n1 if y => 2,\n3 => 4,\n_ => 5,\n}\n}";
+        let mutants = [
+            mutant("MatchArm", 3, 1..13, ""),
+            mutant("MatchArmGuard", 3, 6..7, "false"),
+            mutant("MatchArm", 4, 1..8, ""),
+        ];
+        let text = planted(source, &mutants);
+        let guarded =
+            "1 if !crate::mutant(0) && ((if crate::mutant(1) { false } else { y })) => 2,";
+        assert!(text.contains(guarded), "{text}");
+        assert!(text.contains("3 if !crate::mutant(2) => 4,"), "{text}");
+    }
+
+    #[test]
+    fn what_is_not_built_has_no_changes() {
+        let source = "#[cfg(not(feature = \"x\"))]\nconst fn f() -> u8 {\n1\n}";
+        let text = planted(source, &[mutant("FnValue", 3, 1..2, "0")]);
+        assert_eq!(text, source.replace("const fn", "      fn"));
+    }
+}
