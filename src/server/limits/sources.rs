@@ -223,4 +223,21 @@ mod tests {
         assert!(come(1.9) && !come(1.9), "it is not time yet");
         assert!(come(2.0) && come(2.0), "all were idle");
     }
+
+    #[test]
+    fn what_is_forgotten_gives_its_memory_back() {
+        let sources = Sources::of(1_000_000);
+        let capacity = || sources.shards.iter().map(|shard| lock(shard).all.capacity()).sum();
+        let mut keys = neighbours(&sources);
+        let held: Vec<_> = keys.by_ref().take(1_000).map(|key| sources.get(key, at(0))).collect();
+        let most: usize = capacity();
+        assert!(most >= held.len());
+        drop(held);
+        // The 1,024th has them looked through.
+        for key in keys.take(25) {
+            sources.get(key, at(1));
+        }
+        let left: usize = capacity();
+        assert!(left < most / 8, "{left} of {most}");
+    }
 }
