@@ -166,8 +166,9 @@ async fn r37_who_comes_while_throttled_knows_before_the_first_message(stage: Sta
     });
     server.throttle_now(["typing"]).unwrap();
     stage.run(&server).await;
-    let connection = stage.client().start();
+    let connection = stage.client().build().closed();
     let journal = Journal::of(&connection);
+    connection.open();
     stage.reads(&journal, "message welcome").await;
     let words = journal.words();
     let at = |word: &str| words.iter().position(|own| own == word);
