@@ -18,12 +18,15 @@ pub struct Asker {
     pub identity: Option<String>,
     /// The room that it is in (R8).
     pub room: Option<String>,
+    /// A number of the server's for the connection that asks: who has no identity is told from others by that. Rights should not
+    /// hang on it, or no two connections share a query.
+    pub connection: u64,
 }
 
 impl Asker {
     /// Somebody of that identity.
     pub fn of(identity: impl Into<String>) -> Self {
-        Self { identity: Some(identity.into()), room: None }
+        Self { identity: Some(identity.into()), ..Self::default() }
     }
 }
 

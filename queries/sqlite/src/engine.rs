@@ -17,7 +17,7 @@ use crate::error::{SqliteError, failed, invalid, refused, too_large};
 use crate::evaluate::check;
 use crate::guard::Question;
 use crate::live::SqliteQuery;
-use crate::pool::Pool;
+use crate::pool::{Pool, Who};
 use crate::rights::Rights;
 use crate::text::Text;
 use crate::watch::Registry;
@@ -163,7 +163,7 @@ impl SqliteEngine {
         &self,
         work: impl FnOnce(&mut rusqlite::Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, SqliteError> {
-        let mut writer = self.inner.writer.lease().await;
+        let mut writer = self.inner.writer.lease(&Who::Own).await;
         let registry = Arc::clone(&self.inner.registry);
         let done = self.inner.blocking(move || writer.noting(&registry, work)).await;
         Ok(done.ok_or(SqliteError::Lost)??)
@@ -203,7 +203,11 @@ impl QueryEngine for SqliteEngine {
         // With the rights, since what a view reads may change, and then be allowed to one of two askers.
         let key = format!("{rights:?}\n{}", text.sql);
         let question = Arc::new(Question { text, rights });
-        let mut slot = self.inner.checker.lease().await;
+        let who = match &asker.identity {
+            Some(identity) => Who::Identity(identity.as_str().into()),
+            None => Who::Connection(asker.connection),
+        };
+        let mut slot = self.inner.checker.lease(&who).await;
         let (inner, asked) = (Arc::clone(&self.inner), Arc::clone(&question));
         let checked = self.inner.blocking(move || {
             slot.with(&inner.source, &inner.settings, |connection| {
@@ -214,7 +218,7 @@ impl QueryEngine for SqliteEngine {
             None => return Err(failed("the server is going away")),
             Some(checked) => checked.map_err(|_| failed("the database cannot be opened"))??,
         }
-        let live = Box::new(SqliteQuery::new(Arc::clone(&self.inner), question));
+        let live = Box::new(SqliteQuery::new(Arc::clone(&self.inner), question, who));
         Ok(Prepared { key, live })
     }
 }

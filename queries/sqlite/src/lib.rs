@@ -43,7 +43,8 @@
 //! Queries of equal text and rights are one for the server. Each is evaluated when it is first asked for, and again 20 ms after
 //! one of its tables was written, on a connection that can only read; nothing is evaluated while nothing is written. The rows of
 //! each live query are held once, as JSON. In a file, evaluations and writes do not wait for each other (by SQLite's write-ahead
-//! log); in memory they do.
+//! log); in memory they do. Evaluations take turns by who asks, by identity or else by connection: of two who ask one waits for one of the
+//! other's at most, however many those are.
 //!
 //! # What may be asked
 //!

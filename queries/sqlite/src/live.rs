@@ -12,12 +12,15 @@ use crate::error::{failed, refused};
 use crate::evaluate::evaluate;
 use crate::guard::Question;
 use crate::poll::poll;
+use crate::pool::Who;
 use crate::table::{Table, steps};
 use crate::watch::{Watch, Watching};
 
 pub(crate) struct SqliteQuery {
     inner: Arc<Inner>,
     question: Arc<Question>,
+    /// Who asked first: evaluations are theirs.
+    who: Who,
     /// From the first call on.
     watching: Option<Watching>,
     /// The rows as they have been given, with the changes since.
@@ -30,9 +33,9 @@ pub(crate) struct SqliteQuery {
 }
 
 impl SqliteQuery {
-    pub(crate) fn new(inner: Arc<Inner>, question: Arc<Question>) -> Self {
+    pub(crate) fn new(inner: Arc<Inner>, question: Arc<Question>, who: Who) -> Self {
         let (watching, given, work, over) = (None, None, None, None);
-        Self { inner, question, watching, given, ahead: VecDeque::new(), work, over }
+        Self { inner, question, who, watching, given, ahead: VecDeque::new(), work, over }
     }
 
     /// The rows that have been given; first of all those that there are now.
@@ -54,6 +57,7 @@ impl SqliteQuery {
             self.work = Some(Box::pin(work(
                 Arc::clone(&self.inner),
                 Arc::clone(&self.question),
+                self.who.clone(),
                 watch,
                 pause,
             )));
@@ -119,6 +123,7 @@ impl LiveQuery for SqliteQuery {
 async fn work(
     inner: Arc<Inner>,
     question: Arc<Question>,
+    who: Who,
     watch: Arc<Watch>,
     pause: bool,
 ) -> Result<Table, QueryError> {
@@ -127,7 +132,7 @@ async fn work(
         timer.as_mut().reset(inner.runtime.now() + inner.settings.pause);
         timer.await;
     }
-    let mut slot = inner.readers.lease().await;
+    let mut slot = inner.readers.lease(&who).await;
     let holder = Arc::clone(&inner);
     let evaluation = inner.blocking(move || {
         watch.begin();

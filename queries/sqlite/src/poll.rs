@@ -8,6 +8,7 @@ use futures_util::future::{Either, select};
 use moorline_core::Runtime;
 
 use crate::engine::Inner;
+use crate::pool::Who;
 use crate::watch::Tables;
 
 /// Looks until the last live query has gone. Those hold the engine; this task does not.
@@ -29,7 +30,7 @@ pub(crate) async fn poll(
 }
 
 async fn look(inner: &Arc<Inner>) {
-    let mut writer = inner.writer.lease().await;
+    let mut writer = inner.writer.lease(&Who::Own).await;
     let wrote = inner.blocking(move || writer.others_wrote()).await;
     // A database that is locked just now is looked at the next time.
     if let Some(Ok(true)) = wrote {

@@ -39,6 +39,30 @@ fn r42_a_query_without_end_is_interrupted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r42_one_who_asks_for_much_waits_for_itself() {
+    let limit = Duration::from_millis(200);
+    let builder = SqliteEngine::builder(Tokio::current()).rights(recursive).time_limit(limit);
+    let engine = builder.readers(1).in_memory().unwrap();
+    script(&engine, "CREATE TABLE menu (item)").await;
+    let mut greedy = Asker::default();
+    greedy.connection = 1;
+    for n in 0..30 {
+        let query = FOREVER.replace("count(*) AS c", &format!("count(*) AS c{n}"));
+        let mut live = engine.prepare(&query, &greedy).await.unwrap().live;
+        tokio::spawn(async move { live.rows().await });
+    }
+    tokio::time::sleep(limit / 4).await;
+    for connection in 2..4 {
+        let mut modest = Asker::default();
+        modest.connection = connection;
+        let start = Instant::now();
+        let mut live = engine.prepare("SELECT item FROM menu", &modest).await.unwrap().live;
+        assert_eq!(rows(&mut live).await, [""; 0]);
+        assert!(start.elapsed() < 5 * limit, "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r42_a_query_without_end_holds_up_others_no_longer_than_its_limit() {
     let limit = Duration::from_millis(300);
     let builder = SqliteEngine::builder(Tokio::current()).rights(recursive).time_limit(limit);

@@ -374,6 +374,7 @@ async fn ask_engine(core: &Arc<Core>, desk: &Desk, asked: &Asked) -> Result<Prep
     let mut asker = Asker::default();
     asker.identity = connection.identity().map(str::to_owned);
     asker.room = connection.room().map(str::to_owned);
+    asker.connection = desk.number();
     let called = async { engine.prepare(&asked.query, &asker).await };
     match AssertUnwindSafe(called).catch_unwind().await {
         Ok(prepared) => prepared.map_err(|error| ErrorPacket::new(error.code, error.message)),
