@@ -12,7 +12,9 @@ use moorline_core::wire::EncodeError;
 pub enum SendError {
     /// There is no connection, or it is lost and its [`Buffer`](crate::Buffer) is off. The message is not kept:
     /// send it again after the next [`Connect`](crate::Event::Connect).
-    #[error("not connected: wait for `Event::Connect`, then send again")]
+    #[error(
+        "not connected: wait for `Event::Connect`, or call `connect` where it is closed, then send again"
+    )]
     NotConnected,
     /// The queue is full: of [`try_send`](crate::Handle::try_send), where `send` waits instead; or the
     /// [`Buffer`](crate::Buffer) of a lost connection is, which rejects what it has no room for.
@@ -49,7 +51,7 @@ pub enum RequestError {
     #[error(transparent)]
     Send(#[from] SendError),
     /// No answer came in time. One that comes later is dropped, and counted.
-    #[error("no answer within {0:?}")]
+    #[error("no answer within {0:?}: has the other end a handler, by `on_request`?")]
     TimedOut(Duration),
     /// The connection has closed for good.
     #[error("the connection closed before the answer came")]
@@ -242,7 +244,7 @@ pub enum RunError {
     #[error("the server is stopping: run it again after `stop` has resolved")]
     Stopping,
     /// It cannot listen, or not any more.
-    #[error("cannot listen")]
+    #[error("cannot listen: {0}")]
     Listen(#[source] moorline_core::TransportError),
 }
 

@@ -13,7 +13,7 @@ use super::standing::{Stage, Standing};
 use crate::error::{JoinError, MembersError};
 use crate::listeners::{Callback, Outcome, Token};
 use crate::sync::{lock, wait_for};
-use crate::{Receipt, SendError, event};
+use crate::{Receipt, SendError, Status, event};
 
 /// How long an answer about members is waited for (R30).
 const MEMBERS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -176,6 +176,9 @@ impl<'a> Channel<'a> {
         self.check().map_err(|_| MembersError::Hidden)?;
         let (connection, standing) = (self.connection, self.connection.standing());
         connection.open_if_lazy();
+        if connection.status() == Status::Closed {
+            return Err(MembersError::Closed);
+        }
         let question = Question {
             standing,
             id: standing.change(&connection.shared, |state| state.channels.ask(self.name.clone())),

@@ -33,6 +33,10 @@ use crate::{Disconnect, Event, Handle};
 /// When a client may come back that met a panic of the authenticator's, or a generator without ids.
 pub(super) const RETRY_AFTER_FAULT: Duration = Duration::from_secs(5);
 
+/// Over what time clients come back whose credentials have expired: these expire one by one, unlike a server that stops. Not at
+/// once, for credentials that have expired as they come.
+const SPREAD_AFTER_EXPIRY: Duration = Duration::from_millis(500);
+
 /// A server's [`Role`], one for each connection.
 pub(super) struct ServerRole {
     core: Arc<Core>,
@@ -453,7 +457,8 @@ impl Role for ServerRole {
             self.expires = Time::MAX;
             // Who is away comes back with fresh ones anyway.
             if lock(&shared.state).status.is_connected() {
-                let close = Close::new(close_code::EXPIRED, "the credentials have expired");
+                let mut close = Close::new(close_code::EXPIRED, "the credentials have expired");
+                close.spread = Some(SPREAD_AFTER_EXPIRY);
                 command(shared, Command::Disconnect(Box::new(close)));
             }
         }
