@@ -15,6 +15,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use moorline_core::machine::{Failure, Input, Loss, Output, Refusal, Return, Transmit};
@@ -39,6 +40,9 @@ const BATCHES_A_TURN: usize = 4;
 
 /// Turns in one poll, so that a busy connection leaves its thread to the others.
 const TURNS_A_POLL: usize = 8;
+
+/// How long it may keep its thread for what comes: a join can cost as much as a thousand messages.
+const LONG: Duration = Duration::from_millis(1);
 
 /// See the [module](self).
 pub(crate) struct Driver<R: Role> {
@@ -530,8 +534,10 @@ impl<R: Role + Unpin> Future for Driver<R> {
         let woken = self.parts.take(context.waker());
         self.may_read |= woken.has(Part::Read);
         self.hook_woken |= woken.has(Part::Hook);
+        let mut begun = None;
         for _ in 0..TURNS_A_POLL {
             let again = self.turn(context);
+            let begun = *begun.get_or_insert(self.now);
             if self.abandoned && self.machine.status() == Status::Closed {
                 if self.gate.is_empty() {
                     self.let_hook_go();
@@ -544,7 +550,7 @@ impl<R: Role + Unpin> Future for Driver<R> {
             if !again {
                 return Poll::Pending;
             }
-            if self.bytes_left == 0 {
+            if self.bytes_left == 0 || self.shared.runtime.now().since(begun) > LONG {
                 break;
             }
         }

@@ -1,13 +1,12 @@
 //! Reads what comes from the link.
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use moorline_core::machine::{Failure, Input, Loss};
 use moorline_core::wire::cost;
 use moorline_core::{Incoming, TransportErrorKind};
 
-use super::{Driver, Role};
+use super::{Driver, LONG, Role};
 use crate::sync::lock;
 
 /// Frames read in one turn, so that a peer that never pauses leaves the machine room to answer.
@@ -15,9 +14,6 @@ const FRAMES_A_TURN: usize = 64;
 
 /// Frames after which the machine's answers are carried out, so that only a few wait in it.
 const FRAMES_A_DRAIN: usize = 32;
-
-/// How long what comes may keep the thread from the others: a join can cost as much as a thousand messages.
-const LONG: Duration = Duration::from_millis(1);
 
 impl<R: Role> Driver<R> {
     /// Reads what has come, up to a bound.
@@ -64,7 +60,6 @@ impl<R: Role> Driver<R> {
                 self.drain();
                 room = self.room_to_read();
                 if self.shared.runtime.now().since(self.now) > LONG {
-                    self.bytes_left = 0;
                     break;
                 }
             }

@@ -74,14 +74,15 @@ impl Attendee {
         lock(&self.state).keys.insert(key);
     }
 
-    /// The same, unless it would be in more groups of that kind than so many.
-    pub(super) fn note_within(&self, key: &Key, limit: usize) -> bool {
+    /// The same for a channel, unless it would be on more of them than so many.
+    pub(super) fn note_channel(&self, key: &Key, limit: usize) -> bool {
         let mut state = lock(&self.state);
         if state.keys.contains(key) {
             return true;
         }
-        let count = state.keys.iter().filter(|(own, _)| *own == key.0).count();
-        count < limit && state.keys.insert(key.clone())
+        // There are few others, behind the channels.
+        let others = state.keys.range((Kind::Room, ByteString::default())..).count();
+        state.keys.len() - others < limit && state.keys.insert(key.clone())
     }
 
     pub(super) fn forget(&self, key: &Key) {

@@ -241,7 +241,7 @@ impl Hub {
         let Join { channel, echo, presence } = join;
         let key = (Kind::Channel, channel);
         let limit = self.channels.per_connection;
-        if !attendee.note_within(&key, limit) {
+        if !attendee.note_channel(&key, limit) {
             let message = format!("this connection is on {limit} channels, and may be on no more");
             return self.keep_off(attendee, &key.1, "too_many_channels", message);
         }
