@@ -33,6 +33,8 @@ struct Shared {
     id: Option<u64>,
     /// The server answers it until it is told not to.
     subscribed: bool,
+    /// It does so for one that ended before this one, and was not told.
+    lingers: bool,
     /// The server has to be told.
     changed: bool,
     /// How often rows were asked for and have not come.
@@ -85,9 +87,12 @@ impl Queries {
     }
 
     pub(crate) fn want(&mut self, asked: Asked, wanted: Wanted) {
+        let before = self.ended.len();
         self.ended.retain(|ended| *ended != asked);
+        let lingers = self.ended.len() < before;
         let unsure = self.unsure.remove(&asked);
         let shared = self.all.entry(asked).or_default();
+        shared.lingers |= lingers;
         shared.unsure |= unsure;
         shared.changed = true;
         shared.wanted.push(wanted);
@@ -121,7 +126,7 @@ impl Queries {
         if shared.asks > 0 && self.unsure.len() < MAX_UNSURE {
             self.unsure.insert(asked.clone());
         }
-        if shared.subscribed {
+        if shared.subscribed || shared.lingers {
             self.ended.push(asked.clone());
         }
     }
@@ -173,6 +178,7 @@ impl Queries {
             shared.subscribed = subscribe;
             shared.wanted.iter_mut().for_each(|one| one.told = true);
             if news {
+                shared.lingers = false;
                 shared.asks += u32::from(retrieve);
                 ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
             }

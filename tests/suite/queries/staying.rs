@@ -16,6 +16,7 @@ behaviours![
     r40_all_are_asked_again_after_a_gap,
     r40_a_batch_that_is_made_while_the_link_is_lost_is_sent_when_it_is_back,
     r40_one_that_is_ended_while_the_link_is_lost_is_not_answered_any_more,
+    r40_one_that_is_ended_twice_while_the_link_is_lost_is_not_answered_any_more,
     r40_a_server_that_is_stopped_drops_its_queries_and_answers_again_when_it_runs,
     r40_a_client_that_has_gone_leaves_no_query,
     r47_a_slow_result_listener_keeps_the_window_closed,
@@ -184,6 +185,25 @@ async fn r40_one_that_is_ended_while_the_link_is_lost_is_not_answered_any_more(s
     stage.heal();
     stage.until("it is over", || server.queries() == Default::default()).await;
     stage.until("the engine drops it", || table.live() == 0).await;
+}
+
+async fn r40_one_that_is_ended_twice_while_the_link_is_lost_is_not_answered_any_more(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let Pair { server, connection, .. } = kept(&stage, &table).await;
+    let set = connection.query_set();
+    let view = watch(&set, "numbers");
+    stage.sees(&view, &table).await;
+    stage.cut();
+    stage.until("it is lost", || !connection.is_connected()).await;
+    set.unsubscribe("numbers");
+    // Asked and ended again: the server has heard of neither.
+    let again = watch(&set, "numbers");
+    set.unsubscribe("numbers");
+    stage.heal();
+    stage.until("it is over", || server.queries() == Default::default()).await;
+    assert!(again.journal.words().is_empty());
+    // And asked once more it is answered.
+    stage.sees(&watch(&set, "numbers"), &table).await;
 }
 
 async fn r40_a_server_that_is_stopped_drops_its_queries_and_answers_again_when_it_runs(

@@ -275,7 +275,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a query that nobody wants not ended",
         edits: &[Edit {
             file: "src/client/standing/queries.rs",
-            old: "        if shared.subscribed {
+            old: "        if shared.subscribed || shared.lingers {
             self.ended.push(asked.clone());
         }",
             new: "",
