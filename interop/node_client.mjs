@@ -79,7 +79,10 @@ await run("200 clients at once", async () => {
 
 await run("the server stops with 1012", async () => {
   const own = await serve(program, "--codec", "raw");
-  const { inbox } = await open(own.url);
+  const { socket, inbox } = await open(own.url);
+  // Open here is not yet open there.
+  socket.ping("there?");
+  await inbox.pong("there?");
   const { code } = await own.stop("SIGINT");
   await inbox.closed(1012);
   equal(code, 0, "the server's exit code");
