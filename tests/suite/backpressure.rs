@@ -23,12 +23,10 @@ const QUEUE: usize = 8 * 1024;
 const SIZE: usize = 1_000;
 const COUNT: usize = 200;
 
-/// A pair whose windows and queues are small, and whose messages wait for a reader however long it takes.
+/// A pair whose windows and queues are small.
 async fn small_pair(stage: &Stage) -> Pair {
-    let server = stage.server().window(WINDOW).queue(QUEUE).unheard_after(60 * A_MINUTE);
-    stage
-        .pair_of(server, stage.client().window(WINDOW).queue(QUEUE).unheard_after(60 * A_MINUTE))
-        .await
+    let server = stage.server().window(WINDOW).queue(QUEUE);
+    stage.pair_of(server, stage.client().window(WINDOW).queue(QUEUE)).await
 }
 
 fn payload(n: usize) -> Vec<u8> {
@@ -70,7 +68,7 @@ async fn a_hook_that_waits_for_room_keeps_nobody_busy(stage: Stage) {
         Ok(())
     });
     stage.run(&server).await;
-    let client = stage.client().window(WINDOW).unheard_after(60 * A_MINUTE);
+    let client = stage.client().window(WINDOW);
     let connection = client.connect().await;
     assert_eq!(number(&stage.message(&connection).await), 0);
     // First its client does not read, then it is away.

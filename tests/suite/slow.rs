@@ -102,8 +102,7 @@ async fn r47_broadcasts_to_one_that_is_away_are_bounded(stage: Stage) {
     for overflow in [Overflow::Reject, Overflow::DropOldest, Overflow::DropNewest, Overflow::Wait] {
         let buffer = Buffer::default().count(20).bytes(10_000).overflow(overflow);
         let server = stage.server().retention(RETENTION).buffer(buffer);
-        let client = stage.client().unheard_after(10 * A_MINUTE);
-        let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+        let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
         let journal = Journal::of_losses(&connection);
         stage.cut();
         stage.until("the server knows", || !guest.is_connected()).await;
@@ -135,7 +134,7 @@ async fn r47_newest_values_of_many_keys_are_bounded(stage: Stage) {
 
 async fn r47_a_reader_that_makes_no_progress_is_cut_and_may_come_back(stage: Stage) {
     let server = stage.server().retention(RETENTION).queue(10_000).stalled_after(20 * SECOND);
-    let client = stage.client().window(10_000).unheard_after(10 * A_MINUTE);
+    let client = stage.client().window(10_000);
     let Pair { server, connection, guest } = stage.pair_of(server, client).await;
     let (journal, at_server) = (Journal::of_losses(&connection), Journal::of_losses(&guest));
     let mut sent = 0;

@@ -1,6 +1,6 @@
 //! Messages wait for whoever takes them, and not for ever.
 
-use moorline::{Disconnect, event};
+use moorline::{Config, Disconnect, event};
 
 use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
 
@@ -38,7 +38,7 @@ async fn messages_before_the_first_reader_are_not_missed(stage: Stage) {
 }
 
 async fn what_nobody_hears_is_dropped_with_one_warning_and_stalls_nobody(stage: Stage) {
-    let client = stage.client().window(4_096);
+    let client = stage.client().window(4_096).unheard_after(30 * SECOND);
     let Pair { connection, guest, .. } = stage.pair_of(stage.server().queue(4_096), client).await;
     let warnings = Journal::default();
     let pen = warnings.clone();
@@ -81,7 +81,8 @@ async fn listeners_and_readers_share_without_doubling(stage: Stage) {
 }
 
 async fn what_nobody_hears_waits_exactly_its_time(stage: Virtual) {
-    let Pair { connection, guest, .. } = stage.pair().await;
+    let client = stage.client().unheard_after(Config::UNHEARD_AFTER);
+    let Pair { connection, guest, .. } = stage.pair_of(stage.server(), client).await;
     let told = Journal::default();
     let (pen, sim) = (told.clone(), stage.sim.clone());
     let sent = stage.now();

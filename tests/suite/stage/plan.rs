@@ -37,6 +37,9 @@ macro_rules! setters {
     };
 }
 
+/// How long a message waits for its first reader: longer than any test takes, so that a busy machine gives none up.
+const UNHEARD_AFTER: Duration = Duration::from_secs(3_600);
+
 /// A client to be.
 pub(crate) struct ClientPlan {
     stage: Stage,
@@ -88,7 +91,7 @@ impl ClientPlan {
             window: Config::WINDOW,
             queue: Config::QUEUE,
             max_frame: ConnectRequest::MAX_FRAME,
-            unheard_after: Config::UNHEARD_AFTER,
+            unheard_after: UNHEARD_AFTER,
             buffer: Buffer::off(),
             seed: stage.runtime().random() as u64,
             stage: stage.clone(),
@@ -249,7 +252,7 @@ impl ServerPlan {
             window: Config::WINDOW,
             queue: Config::QUEUE,
             max_frame: ConnectRequest::MAX_FRAME,
-            unheard_after: Config::UNHEARD_AFTER,
+            unheard_after: UNHEARD_AFTER,
             retention: Duration::ZERO,
             sessions: SessionLimits::default(),
             buffer: Buffer::off(),
