@@ -7,7 +7,7 @@ use futures_util::future::{join_all, join4};
 use moorline::server::Admission;
 use moorline::{
     Binary, Class, Codec, Connection, Handle, Json, Message, Network, Raw, SendOutcome, Server,
-    ServerConnection, Status,
+    ServerConnection, Status, event,
 };
 use moorline_core::{
     BoxReceiver, BoxSender, BoxTransport, ConnectRequest, Transport, TransportError,
@@ -132,12 +132,10 @@ async fn r45_the_hook_goes_on_and_hears_of_the_loss(stage: Stage) {
     let (said, over) = (hooks.clone(), ends.clone());
     server.on_connect(async move |guest| {
         said.write("hook begins");
-        let journal = Journal::of_losses(&guest);
+        let heard = said.clone();
+        guest.on(event::Recovery, move |_| heard.write("hook has heard of the recovery"));
         while let Some(message) = guest.next_message().await {
             guest.send(message).await?;
-            if journal.words().iter().any(|word| word == "recovered") {
-                said.write("hook has heard of the recovery");
-            }
         }
         said.write("hook ends");
         Ok(())
