@@ -76,7 +76,7 @@ fn client(network: &Network, room: &str, backoff: Backoff) -> Client {
         .query("user", "user1")
         .backoff(backoff)
         // A real client keeps the default, and notices a silent server within a minute.
-        .heartbeat(Heartbeat::every(200 * MS).timeout(300 * MS))
+        .heartbeat(Heartbeat::every(200 * MS).timeout(2_000 * MS))
         .build()
 }
 

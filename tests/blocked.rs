@@ -21,7 +21,7 @@ const ANSWER_400: u8 = 1;
 const SWALLOW: u8 = 2;
 
 /// How long one attempt may take.
-const ATTEMPT: Duration = Duration::from_millis(500);
+const ATTEMPT: Duration = Duration::from_secs(2);
 
 const LIMIT: Duration = Duration::from_secs(20);
 

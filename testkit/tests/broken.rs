@@ -140,7 +140,7 @@ async fn play(fault: Fault) -> Report {
     let mut kit = TransportKit::new(Tokio::current(), acceptor, transport)
         .trusts_text("both ends are one process")
         .bound(2 * Network::CAPACITY)
-        .patience(Duration::from_millis(500))
+        .patience(Duration::from_secs(1))
         .quiet(Duration::from_millis(50));
     if let Some(leaked) = leaked {
         kit = kit.gauge("tasks", move || leaked.load(Ordering::SeqCst));

@@ -81,6 +81,7 @@ async fn r25_what_cannot_be_read_is_told_and_nothing_else_happens(stage: Stage) 
     guest.send_json("prices", &price("tea", 250)).await.unwrap();
     stage.reads(&prices, "tea 250").await;
     assert_eq!(prices.words().len(), 1);
+    stage.reads(&journal, "[\"another type\"]").await;
     assert_eq!(journal.words(), ["no JSON", "[\"another type\"]"]);
     stage.reads(&all, "message error no JSON").await;
     assert!(!all.words().iter().any(|word| word.starts_with("disconnect")));

@@ -2,7 +2,7 @@
 
 use moorline::{DisconnectError, Handle, Status};
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, Pair, SECOND, Stage};
 
 behaviours![
     r16_a_clients_close_is_seen_as_such_at_both_ends,
@@ -69,7 +69,8 @@ async fn r7_disconnecting_what_is_dead_says_so(stage: Stage) {
 }
 
 async fn r7_what_the_server_sent_before_still_arrives(stage: Stage) {
-    let Pair { connection, guest, .. } = stage.pair().await;
+    let server = stage.server().close_timeout(10 * A_MINUTE);
+    let Pair { connection, guest, .. } = stage.pair_of(server, stage.client()).await;
     for n in 0..300 {
         guest.send(n.to_string()).await.unwrap();
     }

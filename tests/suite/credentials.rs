@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moorline::server::{Admission, Visitor};
 
-use crate::stage::{Journal, Stage};
+use crate::stage::{Journal, SECOND, Stage};
 
 behaviours![
     r43_credentials_are_fetched_afresh_for_each_attempt,
@@ -73,7 +73,7 @@ async fn r43_credentials_that_hang_are_given_up_with_the_attempt(stage: Stage) {
             Ok("at last".to_owned())
         }
     });
-    let connection = client.build().closed();
+    let connection = client.attempt_timeout(20 * SECOND).build().closed();
     let journal = Journal::of(&connection);
     connection.open();
     stage.within("it opens", connection.opened()).await.unwrap();
@@ -96,6 +96,7 @@ async fn a_panic_of_the_credentials_costs_one_attempt(stage: Stage) {
     let journal = Journal::of(&connection);
     connection.open();
     stage.within("it opens", connection.opened()).await.unwrap();
+    stage.reads(&journal, "reconnect 1").await;
     assert_eq!(journal.count("error Connect panicked"), 1);
     assert_eq!(seen.words(), ["at last"]);
 }

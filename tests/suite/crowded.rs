@@ -142,6 +142,7 @@ async fn r30_joining_twice_tells_nobody_anything(stage: Stage) {
         stage.within("it joins", channel.join()).await.unwrap();
     }
     stage.within("a pong", connection.ping()).await.unwrap();
+    stage.reads(&journal, "all 1").await;
     assert_eq!(journal.words(), ["all 1"]);
 }
 

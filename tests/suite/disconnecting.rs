@@ -4,7 +4,7 @@ use moorline::{ConnectError, Message, Reason, Status, event};
 use moorline_core::close_code;
 use moorline_core::wire::{Close, Packet};
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r5_disconnect_ends_an_open_connection_once,
@@ -68,7 +68,7 @@ async fn r5_disconnect_of_a_closed_connection_gives_false(stage: Stage) {
 /// The server's close has come and its link has not ended yet: a moment that a slow network makes long.
 async fn r5_disconnect_holds_although_the_server_has_asked_to_come_back(stage: Stage) {
     let mut host = stage.host().await;
-    let connection = stage.client().start();
+    let connection = stage.client().close_timeout(10 * A_MINUTE).start();
     let mut link = host.accept().await;
     link.welcome().await;
     stage.within("it opens", connection.opened()).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use moorline::{Event, Status};
 
-use crate::stage::{Journal, MS, Pair, SECOND, Stage};
+use crate::stage::{A_MINUTE, Journal, MS, Pair, SECOND, Stage};
 
 behaviours![
     dropping_the_last_handle_closes_cleanly,
@@ -39,7 +39,8 @@ async fn dropping_a_clone_closes_nothing(stage: Stage) {
 }
 
 async fn what_send_accepted_still_goes_out_after_the_drop(stage: Stage) {
-    let Pair { connection, guest, .. } = stage.pair().await;
+    let client = stage.client().close_timeout(10 * A_MINUTE);
+    let Pair { connection, guest, .. } = stage.pair_of(stage.server(), client).await;
     for n in 0..500 {
         connection.send(n.to_string()).await.unwrap();
     }
@@ -77,7 +78,8 @@ async fn dropping_while_waiting_to_retry_ends_the_wait(stage: Stage) {
 }
 
 async fn dropping_with_a_silent_peer_ends_by_the_closing_time_out(stage: Stage) {
-    let Pair { server, connection, .. } = stage.pair().await;
+    let client = stage.client().close_timeout(5 * SECOND);
+    let Pair { server, connection, .. } = stage.pair_of(stage.server(), client).await;
     stage.partition();
     connection.send("into the void").await.unwrap();
     let dropped = stage.now();

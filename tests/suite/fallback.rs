@@ -5,7 +5,7 @@ use std::time::Duration;
 use moorline::{Connection, Fallback, Server, ServerConnection};
 use moorline_core::TransportErrorKind;
 
-use crate::stage::{Journal, SECOND, Virtual};
+use crate::stage::{Journal, RETENTION, SECOND, Virtual};
 
 in_virtual_time![
     r48_a_refused_transport_is_passed_over_at_once,
@@ -23,7 +23,7 @@ const OTHER: &str = "other";
 async fn server(stage: &Virtual) -> Server {
     let server = stage
         .server()
-        .retention(120 * SECOND)
+        .retention(RETENTION)
         .add_acceptor(stage.network.acceptor(PREFERRED))
         .add_acceptor(stage.network.acceptor(OTHER))
         .build();

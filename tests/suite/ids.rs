@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use moorline::{Buffer, ConnectError, ConnectionId};
 
-use crate::stage::{Journal, SECOND, Stage};
+use crate::stage::{Journal, RETENTION, Stage};
 
 behaviours![
     r11_an_application_may_draw_its_own_ids,
@@ -41,7 +41,7 @@ async fn r11_an_id_that_is_taken_is_drawn_again(stage: Stage) {
 
 async fn r11_the_id_by_which_others_know_a_client_stays_taken(stage: Stage) {
     let drawn = Mutex::new(vec!["d", "c", "a", "b", "a"]);
-    let plan = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let plan = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = plan.ids(move || id(drawn.lock().unwrap().pop().unwrap())).run().await;
     let ann = stage.client().connect().await;
     stage.within("ann joins", ann.channel("chat").join()).await.unwrap();

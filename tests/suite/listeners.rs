@@ -162,8 +162,8 @@ async fn r19_off_leaves_what_was_not_heard_to_others(stage: Stage) {
     let (pen, clock) = (journal.clone(), stage.clone());
     let token = connection.on_message(move |message| {
         pen.write(message.to_string());
-        let clock = clock.clone();
-        async move { clock.sleep(5 * SECOND).await }
+        let (pen, clock) = (pen.clone(), clock.clone());
+        async move { clock.reads(&pen, "off").await }
     });
     for text in ["first", "second", "third"] {
         guest.send(text).await.unwrap();
@@ -172,6 +172,7 @@ async fn r19_off_leaves_what_was_not_heard_to_others(stage: Stage) {
     // The others wait for the listener, which is removed while it is busy.
     stage.sleep(SECOND).await;
     connection.off(token);
+    journal.write("off");
     assert_eq!(stage.texts(&connection, 2).await, ["second", "third"]);
 }
 

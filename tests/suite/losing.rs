@@ -2,7 +2,7 @@
 
 use moorline::{SendError, event};
 
-use crate::stage::{A_WHILE, Journal, MS, Pair, Stage};
+use crate::stage::{A_WHILE, Journal, Pair, Stage};
 
 behaviours![
     r18_a_loss_tells_disconnect_connecting_attempts_connect_reconnect,
@@ -125,8 +125,8 @@ async fn r46_the_end_counts_what_was_sent_and_not_acknowledged(stage: Stage) {
     let journal = counts(&connection);
     connection.send("taken").await.unwrap();
     assert_eq!(stage.texts(&guest, 1).await, ["taken"]);
-    // Time for its acknowledgement, which waits 50 ms for traffic to ride on.
-    stage.sleep(100 * 50 * MS).await;
+    let acknowledged = || connection.stats().counts.acknowledged == 1;
+    stage.until("it is acknowledged", acknowledged).await;
     for _ in 0..3 {
         connection.send("nobody takes this").await.unwrap();
     }

@@ -5,7 +5,7 @@ use moorline::{Buffer, Connection, JoinError, Raw, Server, Status};
 use moorline_core::wire::{Join, Packet};
 
 use crate::stage::stranger::Heard;
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
+use crate::stage::{A_WHILE, Journal, Pair, RETENTION, Stage};
 
 behaviours![
     r29_a_member_hears_what_is_sent_to_its_channel,
@@ -31,7 +31,7 @@ behaviours![
 ];
 
 fn keeps(stage: &Stage) -> crate::stage::plan::ServerPlan {
-    stage.server().retention(120 * SECOND).buffer(Buffer::default())
+    stage.server().retention(RETENTION).buffer(Buffer::default())
 }
 
 async fn join(stage: &Stage, connection: &Connection, channel: &str) {

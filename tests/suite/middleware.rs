@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use moorline::server::{Admission, Middleware, Refusal, Visitor};
 use moorline::{ConnectError, JoinError, Message, Raw, RequestError, ServerConnection, Status};
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, Pair, SECOND, Stage};
 
 behaviours![
     r36_a_hook_may_ask_its_own_client,
@@ -277,7 +277,7 @@ async fn r36_a_message_hook_sees_what_is_published(stage: Stage) {
 async fn r36_the_last_message_comes_before_the_disconnect(stage: Stage) {
     let journal = Journal::default();
     let door = Door::new(&stage, "door", &journal).slow(SECOND);
-    let server = stage.server().middleware(door).build();
+    let server = stage.server().middleware(door).close_timeout(10 * A_MINUTE).build();
     let pen = journal.clone();
     server.on_connect(async move |connection: ServerConnection| {
         while let Some(message) = connection.next_message().await {

@@ -10,7 +10,7 @@ use moorline_core::close_code;
 use moorline_core::wire::{Close, Packet};
 
 use crate::stage::stranger::Heard;
-use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage};
+use crate::stage::{A_MINUTE, Journal, Pair, RETENTION, SECOND, Stage};
 
 behaviours![
     r46_a_message_is_acknowledged_once_it_is_taken,
@@ -36,8 +36,6 @@ behaviours![
     r28_a_closed_connection_takes_nothing,
     r47_only_the_latest_of_a_key_waits,
 ];
-
-const RETENTION: std::time::Duration = SECOND.saturating_mul(120);
 
 async fn pair(stage: &Stage, buffer: Buffer) -> Pair {
     stage.pair_of(stage.server().retention(RETENTION), stage.client().buffer(buffer)).await
@@ -118,13 +116,13 @@ async fn r46_what_expires_before_it_can_be_sent_again_is_skipped(stage: Stage) {
     for n in 0..10 {
         let mut message = Message::from(n.to_string());
         if n % 3 == 0 {
-            message = message.ttl(stage.time(SECOND));
+            message = message.ttl(stage.time(20 * SECOND));
         }
         sent.push(pair.connection.send(message).await.unwrap());
     }
     stage.until("all are handed to the link", || pair.connection.queued() == 0).await;
     lost(&stage, &pair).await;
-    stage.sleep(2 * SECOND).await;
+    stage.sleep(A_MINUTE / 2).await;
     stage.heal();
     stage.reads(&journal, "recovered").await;
     pair.connection.send("last").await.unwrap();
@@ -258,7 +256,8 @@ async fn r28_what_is_sent_while_the_server_closes_to_be_back_waits_too(stage: St
     for buffer in [Buffer::default(), Buffer::off()] {
         let is_kept = buffer != Buffer::off();
         let mut host = stage.host().await;
-        let connection = stage.client().buffer(buffer).start();
+        let client = stage.client().buffer(buffer).close_timeout(10 * A_MINUTE);
+        let connection = client.start();
         let mut link = host.accept().await;
         link.welcome().await;
         stage.within("it opens", connection.opened()).await.unwrap();
@@ -305,10 +304,10 @@ async fn r28_it_is_bounded_in_bytes_too(stage: Stage) {
 }
 
 async fn r28_nothing_is_flushed_after_its_age(stage: Stage) {
-    let pair = pair(&stage, Buffer::default().age(20 * SECOND)).await;
+    let pair = pair(&stage, Buffer::default().age(A_MINUTE)).await;
     lost(&stage, &pair).await;
     let old = pair.connection.send("old").await.unwrap();
-    stage.sleep(A_MINUTE / 2).await;
+    stage.sleep(A_MINUTE * 3 / 2).await;
     pair.connection.send("young").await.unwrap();
     stage.heal();
     assert_eq!(stage.texts(&pair.guest, 1).await, ["young"]);

@@ -8,7 +8,7 @@ use moorline::{
     Buffer, Connection, Json, MembersError, Presence, PresenceChange, ProfileError, event,
 };
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_WHILE, Journal, Pair, RETENTION, SECOND, Stage, Virtual};
 
 behaviours![
     r30_a_list_that_was_cut_leaves_no_ghosts,
@@ -189,7 +189,7 @@ async fn two(
     stage: &Stage,
     channels: Channels,
 ) -> (moorline::Server, Connection, Connection, Journal) {
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = server.channels(channels).run().await;
     let ann = stage.client().connect().await;
     let journal = watch(&ann, "chat");
@@ -202,7 +202,7 @@ async fn two(
 }
 
 async fn r30_a_member_that_recovers_in_time_does_not_flicker(stage: Stage) {
-    let grace = Channels::default().grace(60 * SECOND);
+    let grace = Channels::default().grace(RETENTION);
     let (server, ann, ben, journal) = two(&stage, grace).await;
     let both = [Journal::of_losses(&ann), Journal::of_losses(&ben)];
     let before = (ben.id(), truth(&server, "chat"));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use moorline::server::{Admission, Refusal, RoomEvent, Visitor};
 use moorline::{Buffer, Connection, PropertyError, ServerConnection, event};
 
-use crate::stage::{Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{Journal, Pair, RETENTION, SECOND, Stage, Virtual};
 
 behaviours![
     r14_a_property_set_later_is_told,
@@ -67,7 +67,7 @@ async fn r14_a_property_is_removed(stage: Stage) {
 }
 
 async fn r14_properties_belong_to_the_session(stage: Stage) {
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = server.authenticator(async |_: Arc<Visitor>| {
         Ok::<_, Refusal>(Admission::anonymous().property("plan", "free"))
     });
@@ -97,7 +97,7 @@ async fn r14_a_connection_has_so_many_properties(stage: Stage) {
 }
 
 async fn r14_properties_are_told_whatever_else_finds_no_room(stage: Stage) {
-    let server = stage.server().retention(120 * SECOND).queue(10_000);
+    let server = stage.server().retention(RETENTION).queue(10_000);
     let client = stage.client().window(10_000);
     let Pair { server, connection, guest } = stage.pair_of(server, client).await;
     let full = || guest.stats().counts.lost > 0;
@@ -219,7 +219,7 @@ async fn r43_expired_credentials_are_fetched_anew_and_the_session_goes_on(stage:
     let valid = stage.time(20 * SECOND);
     let seen = Journal::default();
     let pen = seen.clone();
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = server.authenticator(move |visitor: Arc<Visitor>| {
         pen.write(visitor.auth::<String>().unwrap().unwrap());
         async move { Ok::<_, Refusal>(Admission::of("ann").valid_for(valid)) }
@@ -240,7 +240,7 @@ async fn r43_expired_credentials_are_fetched_anew_and_the_session_goes_on(stage:
 
 async fn r43_an_identity_expires_at_its_time_and_again_after_each_return(virtually: Virtual) {
     let stage = &*virtually;
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = server.authenticator(async |_: Arc<Visitor>| {
         Ok::<_, Refusal>(Admission::of("ann").valid_for(60 * SECOND))
     });
@@ -266,7 +266,7 @@ impl moorline::server::Middleware for Slow {
 }
 
 fn expiring(stage: &Stage, after: std::time::Duration) -> crate::stage::plan::ServerPlan {
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     server.authenticator(move |_: Arc<Visitor>| async move {
         Ok::<_, Refusal>(Admission::of("ann").valid_for(after))
     })

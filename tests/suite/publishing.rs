@@ -5,7 +5,7 @@ use std::sync::Arc;
 use moorline::server::{Admission, Channels, Publishing, Refusal, UserEvent, Visitor};
 use moorline::{Buffer, Class, Connection, Json, Message};
 
-use crate::stage::{Journal, Pair, SECOND, Stage};
+use crate::stage::{Journal, Pair, RETENTION, Stage};
 
 behaviours![
     r32_a_user_event_cannot_be_forged,
@@ -174,7 +174,7 @@ async fn r27_a_connection_may_be_without_an_echo_and_a_call_with_one(stage: Stag
 }
 
 async fn r27_the_echo_of_a_message_that_waited_is_honoured(stage: Stage) {
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let client = stage.client().buffer(Buffer::default());
     let Pair { connection: ann, .. } = stage.pair_of(server, client).await;
     join(&stage, &ann, "chat").await;

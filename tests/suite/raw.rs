@@ -3,7 +3,7 @@
 use moorline::{Class, Data, Message, Raw, Reason, SendError, Status};
 use moorline_core::Frame;
 
-use crate::stage::{A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     raw_carries_text_and_bytes_as_they_are,
@@ -103,12 +103,13 @@ async fn fill(stage: &Stage, pair: &Pair, count: usize) {
 }
 
 async fn raw_stops_reading_when_nobody_takes_and_loses_nothing(stage: Stage) {
-    let server = stage.server().codec(Raw).queue(4_096);
-    let client = stage.client().codec(Raw).window(4_096);
+    // The sender's pings wait behind what is not read.
+    let patient = || stage.heartbeat(60 * A_MINUTE, 60 * A_MINUTE);
+    let server = stage.server().codec(Raw).queue(4_096).heartbeat(patient());
+    let client = stage.client().codec(Raw).window(4_096).heartbeat(patient());
     let pair = stage.pair_of(server, client).await;
     fill(&stage, &pair, 300).await;
     assert!(pair.guest.queued() > 0, "300 kB do not fit between the two");
-    // Not for longer than a heartbeat: the sender's pings wait behind what is not read.
     stage.sleep(20 * SECOND).await;
     for n in 1..300 {
         assert_eq!(stage.message(&pair.connection).await.to_string(), format!("{n:0>1000}"));

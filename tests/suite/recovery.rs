@@ -16,7 +16,7 @@ use moorline_memory::Direction;
 
 use crate::stage::pairs::Sockets;
 use crate::stage::scissors::Scissors;
-use crate::stage::{A_MINUTE, Journal, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_MINUTE, Journal, Pair, RETENTION, SECOND, Stage, Virtual};
 
 behaviours![
     r45_what_was_sent_in_an_outage_arrives_after_it_in_order,
@@ -51,8 +51,6 @@ on_sockets![
 ];
 
 /// Retention in the tests, long against all their outages.
-const RETENTION: std::time::Duration = SECOND.saturating_mul(120);
-
 /// A pair whose session is kept.
 async fn pair(stage: &Stage) -> Pair {
     pair_in(stage, Binary).await
@@ -160,7 +158,7 @@ async fn r45_the_hook_goes_on_and_hears_of_the_loss(stage: Stage) {
 }
 
 async fn r45_after_the_retention_a_new_session_begins_and_the_hook_hears_of_the_end(stage: Stage) {
-    let server = stage.server().retention(30 * SECOND).build();
+    let server = stage.server().retention(A_MINUTE).build();
     let ends = Journal::default();
     let over = ends.clone();
     server.on_disconnect(move |guest, end| {
@@ -321,6 +319,8 @@ async fn cut_everywhere<C: Codec>(stage: &Virtual, before: bool, codec: impl Fn(
             converse(stage, &server, &connection, &guest).await;
             stage.heal();
             drop(connection);
+            // Where the last words were lost the server waits for it.
+            stage.sleep(RETENTION).await;
             stage.until("it is gone", || stage.links() == 0 && server.count() == 0).await;
             stage.within("the server stops", server.stop()).await.unwrap();
         }

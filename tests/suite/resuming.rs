@@ -5,7 +5,7 @@ use moorline::{Buffer, Message, Server};
 use moorline_core::wire::{Hello, Packet, Ready, Recovery, Resume, Secret, SessionGrant, VERSION};
 
 use crate::stage::stranger::{Heard, Stranger};
-use crate::stage::{SECOND, Stage};
+use crate::stage::{RETENTION, Stage};
 
 behaviours![
     a_resume_gives_the_session_back,
@@ -19,8 +19,6 @@ behaviours![
     sessions_that_wait_are_bounded_in_bytes,
     a_session_that_waits_ends_with_the_server,
 ];
-
-const RETENTION: std::time::Duration = SECOND.saturating_mul(120);
 
 /// A client by hand: hello, and what the server says to it.
 async fn hello(stage: &Stage, attempt: u64, resume: Option<Resume>) -> (Stranger, Heard) {

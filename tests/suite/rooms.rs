@@ -3,7 +3,7 @@
 use moorline::server::{Admission, RoomEvent};
 use moorline::{Buffer, Message, Server, Status};
 
-use crate::stage::{Journal, SECOND, Stage};
+use crate::stage::{Journal, RETENTION, SECOND, Stage};
 
 behaviours![
     r8_one_client_enters_several_rooms,
@@ -138,7 +138,7 @@ async fn r31_a_rooms_life_is_told_in_order(stage: Stage) {
 }
 
 async fn r31_a_client_that_recovers_has_never_left_its_room(stage: Stage) {
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default()).run().await;
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default()).run().await;
     let journal = watch(&server);
     let ann = stage.client().room("tea").connect().await;
     let lost = Journal::of_losses(&ann);

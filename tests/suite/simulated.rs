@@ -9,7 +9,7 @@ use moorline_core::{
 use tokio::sync::mpsc;
 
 use crate::stage::journal::word;
-use crate::stage::{A_WHILE, Journal, MS, SECOND, Virtual, echo};
+use crate::stage::{A_WHILE, Journal, MS, RETENTION, SECOND, Virtual, echo};
 
 in_virtual_time![
     r52_endpoints_of_one_network_fail_apart,
@@ -123,7 +123,7 @@ impl Pending for WornPending {
 
 async fn r53_a_session_outlasts_the_links_of_a_transport_of_ones_own(stage: Virtual) {
     let (worn, acceptor) = Worn::new(10);
-    let server = stage.server().retention(120 * SECOND).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     let server = server.add_acceptor(acceptor).build();
     echo(&server);
     stage.run(&server).await;

@@ -44,6 +44,12 @@ pub(crate) const A_WHILE: Duration = Duration::from_secs(20);
 /// message that nobody hears (30 s).
 pub(crate) const A_MINUTE: Duration = Duration::from_secs(60);
 
+/// How long a busy machine may stand still, in real time.
+const SLOW_MACHINE: Duration = Duration::from_secs(2);
+
+/// How long a session is kept that is to outlast every outage.
+pub(crate) const RETENTION: Duration = Duration::from_secs(3_600);
+
 /// See the [module](self). Cheap to clone; clones are the same stage.
 #[derive(Clone)]
 pub(crate) struct Stage {
@@ -209,6 +215,15 @@ impl Stage {
         Backoff::exponential(self.time(Backoff::FIRST))
             .cap(self.time(Backoff::CAP))
             .spread(self.time(Backoff::SPREAD))
+    }
+
+    /// A time-out of the product's that only a fault is to reach, in the protocol's time: where that is scaled, long enough
+    /// for a busy machine.
+    pub(crate) fn time_out(&self, span: Duration) -> Duration {
+        match self.inner.scale {
+            1 => span,
+            scale => span.max(SLOW_MACHINE * scale),
+        }
     }
 
     /// A heartbeat, scaled.

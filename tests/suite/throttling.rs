@@ -9,7 +9,7 @@ use moorline::{
     Connection, MembersError, Message, Server, ServerConnection, Status, ThrottleError,
 };
 
-use crate::stage::{A_WHILE, Journal, MS, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_WHILE, Journal, MS, Pair, RETENTION, SECOND, Stage, Virtual};
 
 behaviours![
     r37_many_connections_hold_features_back_until_few_are_left,
@@ -96,9 +96,10 @@ async fn r37_presence_is_held_back_and_told_anew_when_it_is_over(stage: Stage) {
     }
     stage.until("both are seen", || ids(&ann, "tea").is_some_and(|ids| ids.len() == 2)).await;
 
-    server.throttle_now(["presence"]).unwrap();
-    is_told(&stage, &ann, &["presence"]).await;
     let journal = Journal::of(&ann);
+    server.throttle_now(["presence"]).unwrap();
+    stage.reads(&journal, "throttled [presence]").await;
+    journal.take();
     let cem = stage.client().connect().await;
     stage.within("the join", cem.channel("tea").join()).await.unwrap();
     ben.close();
@@ -178,7 +179,7 @@ async fn r37_who_comes_while_throttled_knows_before_the_first_message(stage: Sta
 }
 
 async fn r37_who_comes_back_to_its_session_knows(stage: Stage) {
-    let server = stage.server().throttle(typing(&stage)).retention(120 * SECOND);
+    let server = stage.server().throttle(typing(&stage)).retention(RETENTION);
     let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
     let journal = Journal::of(&connection);
     stage.cut();
@@ -193,7 +194,7 @@ async fn r37_who_comes_back_to_its_session_knows(stage: Stage) {
 }
 
 async fn r37_what_was_lifted_meanwhile_is_told_to_who_comes_back(stage: Stage) {
-    let server = stage.server().throttle(typing(&stage)).retention(120 * SECOND);
+    let server = stage.server().throttle(typing(&stage)).retention(RETENTION);
     let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
     server.throttle_now(["typing"]).unwrap();
     is_told(&stage, &connection, &["typing"]).await;

@@ -25,7 +25,7 @@ fn r42_a_query_without_end_is_interrupted() {
         let mut query = ask(&engine, FOREVER).await;
         let start = Instant::now();
         let error = query.rows().await.unwrap_err();
-        assert!((limit..20 * limit).contains(&start.elapsed()), "{:?}", start.elapsed());
+        assert!(start.elapsed() >= limit, "{:?}", start.elapsed());
         assert_eq!(error.code, "query_timed_out");
         assert_eq!(error.message, "the query takes longer than 50ms");
         // It is over, and not tried again.
@@ -40,7 +40,7 @@ fn r42_a_query_without_end_is_interrupted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r42_one_who_asks_for_much_waits_for_itself() {
-    let limit = Duration::from_millis(200);
+    let limit = Duration::from_secs(1);
     let builder = SqliteEngine::builder(Tokio::current()).rights(recursive).time_limit(limit);
     let engine = builder.readers(1).in_memory().unwrap();
     script(&engine, "CREATE TABLE menu (item)").await;
@@ -64,7 +64,7 @@ async fn r42_one_who_asks_for_much_waits_for_itself() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn r42_a_query_without_end_holds_up_others_no_longer_than_its_limit() {
-    let limit = Duration::from_millis(300);
+    let limit = Duration::from_secs(3);
     let builder = SqliteEngine::builder(Tokio::current()).rights(recursive).time_limit(limit);
     let engine = builder.readers(1).in_memory().unwrap();
     script(&engine, "CREATE TABLE menu (item)").await;
@@ -72,7 +72,7 @@ async fn r42_a_query_without_end_holds_up_others_no_longer_than_its_limit() {
         (ask(&engine, FOREVER).await, ask(&engine, "SELECT * FROM menu").await);
     other.rows().await.unwrap();
     let poisoned = tokio::spawn(async move { poison.rows().await });
-    tokio::time::sleep(limit / 3).await;
+    tokio::time::sleep(limit / 30).await;
     let start = Instant::now();
     // What is asked meanwhile is looked at at once.
     ask(&engine, "SELECT 1 AS one").await;

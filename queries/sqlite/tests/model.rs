@@ -146,24 +146,30 @@ async fn r42_nothing_is_missed_between_threads() {
     script(&engine, SCHEMA).await;
     let mut rng = Rng::with_seed(7);
     let (writer, mut writes) = (engine.clone(), rng.fork());
+    let written = Arc::new(AtomicBool::new(false));
+    let end = written.clone();
     let writing = tokio::spawn(async move {
         for _ in 0..400 {
             write(&writer, &mut writes).await;
         }
+        end.store(true, Ordering::SeqCst);
     });
     let mut listening = Vec::new();
     for text in QUERIES {
-        let engine = engine.clone();
+        let (engine, written) = (engine.clone(), written.clone());
         listening.push(tokio::spawn(async move {
             let mut listener = Listener::new(&engine, text).await;
             listener.rows().await;
-            while let Ok(change) =
-                tokio::time::timeout(Duration::from_secs(2), listener.query.change()).await
-            {
-                listener.changed(&change.unwrap());
+            loop {
+                let all_is_written = written.load(Ordering::SeqCst);
+                let change = listener.query.change();
+                match tokio::time::timeout(Duration::from_secs(2), change).await {
+                    Ok(change) => listener.changed(&change.unwrap()),
+                    Err(_) if all_is_written => return listener,
+                    Err(_) => continue,
+                }
                 listener.rows().await;
             }
-            listener
         }));
         tokio::time::sleep(Duration::from_millis(rng.u64(..5))).await;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use moorline::{Buffer, Status};
 
 use super::data::{Table, View, errors, watch};
-use crate::stage::{A_MINUTE, A_WHILE, Journal, MS, Pair, SECOND, Stage, Virtual};
+use crate::stage::{A_MINUTE, A_WHILE, Journal, MS, Pair, RETENTION, SECOND, Stage, Virtual};
 
 behaviours![
     r2_a_query_opens_a_lazy_connection,
@@ -30,7 +30,7 @@ in_virtual_time![
 ];
 
 async fn kept(stage: &Stage, table: &Table) -> Pair {
-    let server = stage.server().retention(2 * A_MINUTE).buffer(Buffer::default());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::default());
     stage.pair_of(server.queries(table.clone()), stage.client()).await
 }
 
@@ -134,7 +134,7 @@ async fn r40_all_are_asked_again_after_fresh(stage: Stage) {
 
 async fn r40_all_are_asked_again_after_a_gap(stage: Stage) {
     let table = Table::of(&[(1, 10)]);
-    let server = stage.server().retention(2 * A_MINUTE).buffer(Buffer::off());
+    let server = stage.server().retention(RETENTION).buffer(Buffer::off());
     let server = server.queries(table.clone());
     let Pair { server, connection, guest } = stage.pair_of(server, stage.client()).await;
     let losses = Journal::of_losses(&connection);
@@ -316,7 +316,7 @@ async fn r40_a_client_that_stays_away_leaves_no_query(stage: Virtual) {
     stage.cut();
     stage.sleep(A_MINUTE).await;
     assert_eq!((server.queries().subscribers, table.live()), (1, 1));
-    stage.sleep(2 * A_MINUTE).await;
+    stage.sleep(RETENTION).await;
     assert_eq!((server.queries(), table.live()), (Default::default(), 0));
     let failures = errors(&connection);
     table.set(2, Some(20));

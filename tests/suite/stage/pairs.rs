@@ -120,7 +120,7 @@ const SOCKET_SCALE: u32 = 20;
 const VIRTUAL_PATIENCE: Duration = Duration::from_secs(600);
 
 /// How long a wait in real time may be: a machine that builds meanwhile is slow.
-const REAL_PATIENCE: Duration = Duration::from_secs(20);
+const REAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A stage with its run and its network, for what only they can do.
 #[derive(Clone)]

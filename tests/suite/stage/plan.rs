@@ -1,6 +1,7 @@
 //! How a test's clients and servers are configured: the product's defaults, and what the test changes.
 //!
-//! Durations are in the protocol's time; the stage scales them when it builds.
+//! Durations are in the protocol's time; the stage scales them when it builds. The time-outs among the defaults are never
+//! shorter than a busy machine needs: a test that is about one of them sets it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use moorline_core::{
 };
 
 use super::erased::{AnyAcceptor, AnyAuthenticator, AnyCodec, Dressed};
-use super::{SECOND, Stage};
+use super::{RETENTION, SECOND, Stage};
 
 type Credentials = Arc<dyn Fn() -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 type Ids = Arc<dyn Fn() -> ConnectionId + Send + Sync>;
@@ -39,6 +40,9 @@ macro_rules! setters {
 
 /// How long a message waits for its first reader: longer than any test takes, so that a busy machine gives none up.
 const UNHEARD_AFTER: Duration = Duration::from_secs(3_600);
+
+/// How long a reader may make no progress, which a busy machine does not either.
+const STALLED_AFTER: Duration = Duration::from_secs(3_600);
 
 /// A client to be.
 pub(crate) struct ClientPlan {
@@ -85,9 +89,10 @@ impl ClientPlan {
             lazy: false,
             app_state: AppStateMode::default(),
             background_grace: Config::BACKGROUND_GRACE,
-            heartbeat: Heartbeat::between(interval).timeout(stage.time(Heartbeat::TIMEOUT)),
-            attempt_timeout: Config::ATTEMPT_TIMEOUT,
-            close_timeout: Config::CLOSE_TIMEOUT,
+            heartbeat: Heartbeat::between(interval)
+                .timeout(stage.time(stage.time_out(Heartbeat::TIMEOUT))),
+            attempt_timeout: stage.time_out(Config::ATTEMPT_TIMEOUT),
+            close_timeout: stage.time_out(Config::CLOSE_TIMEOUT),
             window: Config::WINDOW,
             queue: Config::QUEUE,
             max_frame: ConnectRequest::MAX_FRAME,
@@ -242,11 +247,12 @@ impl ServerPlan {
             codec: None,
             authenticator: Arc::new(anybody),
             ids: None,
-            heartbeat: stage.heartbeat(Heartbeat::SERVER_INTERVAL, Heartbeat::TIMEOUT),
+            heartbeat: stage
+                .heartbeat(Heartbeat::SERVER_INTERVAL, stage.time_out(Heartbeat::TIMEOUT)),
             handshakes: 10_000,
-            handshake_timeout: Config::HANDSHAKE_TIMEOUT,
-            close_timeout: Config::CLOSE_TIMEOUT,
-            drain_timeout: 10 * SECOND,
+            handshake_timeout: stage.time_out(Config::HANDSHAKE_TIMEOUT),
+            close_timeout: stage.time_out(Config::CLOSE_TIMEOUT),
+            drain_timeout: 2 * stage.time_out(5 * SECOND),
             drain_over: Duration::ZERO,
             spread: Backoff::SPREAD,
             window: Config::WINDOW,
@@ -256,7 +262,7 @@ impl ServerPlan {
             retention: Duration::ZERO,
             sessions: SessionLimits::default(),
             buffer: Buffer::off(),
-            stalled_after: Config::STALLED_AFTER,
+            stalled_after: STALLED_AFTER,
             throttle: Throttle::new(),
             rate_limit: None,
             address_rate_limit: None,
@@ -396,10 +402,10 @@ impl ServerPlan {
     }
 }
 
-/// A buffer whose age is this stage's.
+/// A buffer whose age is this stage's; the default one outlasts every outage.
 fn scaled(stage: &Stage, buffer: Buffer) -> Buffer {
-    let age = stage.time(buffer.age);
-    buffer.age(age)
+    let age = if buffer.age == Buffer::AGE { RETENTION } else { buffer.age };
+    buffer.age(stage.time(age))
 }
 
 async fn anybody(_: Arc<Visitor>) -> Result<Admission, Refusal> {

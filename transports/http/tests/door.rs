@@ -293,7 +293,7 @@ async fn after_a_close_no_link_comes_in_on_a_connection_that_is_kept() {
 
 #[tokio::test]
 async fn a_body_has_a_limit_of_time() {
-    let mut door = listening(door().handshake_timeout(Duration::from_millis(50))).await;
+    let mut door = listening(door().handshake_timeout(Duration::from_millis(500))).await;
     let request = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nte";
     let mut stream = connect(&door, request).await;
     shake_hands(&mut door).await.unwrap_err();

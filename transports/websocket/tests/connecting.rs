@@ -166,8 +166,14 @@ async fn a_family_that_refuses_gives_way_at_once() {
     let mut acceptor = listening(acceptor()).await;
     let address: SocketAddr = acceptor.local_address().unwrap().parse().unwrap();
     let addresses = vec![v6(address.port()), address];
-    let names = Names { tokio: Tokio::current(), addresses, silent: None };
-    assert!(connect_by(names, &mut acceptor).await < Duration::from_millis(200));
+    // A quarter of a second would be the time for one that is silent. A busy machine may need as long once.
+    let mut quickest = Duration::MAX;
+    for _ in 0..5 {
+        let (tokio, addresses) = (Tokio::current(), addresses.clone());
+        let names = Names { tokio, addresses, silent: None };
+        quickest = quickest.min(connect_by(names, &mut acceptor).await);
+    }
+    assert!(quickest < Duration::from_millis(200), "{quickest:?}");
 }
 
 #[tokio::test]

@@ -152,7 +152,7 @@ async fn r50_moorlines_subprotocols_are_chosen_and_others_are_not() {
 
 #[tokio::test]
 async fn a_peer_that_dawdles_is_dropped_and_delays_nobody() {
-    let door = door().handshake_timeout(Duration::from_millis(100));
+    let door = door().handshake_timeout(Duration::from_secs(1));
     let mut acceptor = listening(WebSocketAcceptor::at(door)).await;
     let address = acceptor.local_address().unwrap();
     let mut slow = TcpStream::connect(&address).await.unwrap();
