@@ -1,6 +1,6 @@
 //! What a message is beside its frame.
 
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
 use std::time::Duration;
 
 use moorline_core::machine::Outgoing;
@@ -13,6 +13,11 @@ pub(crate) fn state(frame: Frame) -> Outgoing {
     outgoing
 }
 
+/// By which newer ones of that name take the place of older ones.
+pub(crate) fn key(name: impl Hash) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(name)
+}
+
 /// What has to be known of a message once it is encoded.
 pub(crate) struct About {
     class: Class,
@@ -22,8 +27,7 @@ pub(crate) struct About {
 
 impl About {
     pub(crate) fn of(message: &Message) -> Self {
-        let hash = |names| BuildHasherDefault::<DefaultHasher>::default().hash_one(names);
-        let key = message.latest.then(|| hash((&message.channel, &message.event)));
+        let key = message.latest.then(|| key((&message.channel, &message.event)));
         Self { class: message.class, ttl: message.time_to_live(), key }
     }
 

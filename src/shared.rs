@@ -347,6 +347,12 @@ impl State {
         }
     }
 
+    /// Whether so many messages of so many bytes in all would wait until the connection is open again.
+    pub(crate) fn buffers_all(&self, count: usize, bytes: usize) -> bool {
+        let room = self.buffer.count.saturating_sub(self.waiting + self.waiting_behind);
+        self.buffers() && count <= room && self.queued() + bytes <= self.buffer.bytes
+    }
+
     /// Takes a message of a broadcast in, which never waits; who to wake. What finds no room is told to the
     /// other end, and `false` here.
     pub(crate) fn broadcast(&mut self, mut outgoing: Outgoing) -> (bool, Option<Waker>) {

@@ -26,7 +26,7 @@ use self::gate::Gate;
 pub(crate) use self::gate::Verdict;
 pub(crate) use self::link::Link;
 use self::parts::{Part, Parts};
-pub(crate) use self::role::{Admitted, Attempt, Coming, Heard, Role};
+pub(crate) use self::role::{Admitted, Attempt, Coming, Extent, Heard, Role};
 use crate::requests;
 use crate::server::Admission;
 use crate::shared::{Adoption, Command, Shared};
@@ -97,6 +97,10 @@ pub(crate) struct Driver<R: Role> {
     status: Status,
     /// How many bytes the session kept when it was last told.
     kept: usize,
+    /// How much was lost on the way to the peer when its role was last told.
+    lost: u64,
+    /// An answer to what stands was lost on the way here: it is to be told anew.
+    restates: bool,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
 }
@@ -108,6 +112,8 @@ impl<R: Role> Driver<R> {
             abandoned: role.ends_when_closed(),
             status: machine.status(),
             kept: 0,
+            lost: 0,
+            restates: false,
             machine,
             role,
             link: None,
@@ -206,6 +212,7 @@ impl<R: Role> Driver<R> {
         if self.tick() {
             self.drain();
         }
+        self.restate();
         for _ in 0..BATCHES_A_TURN {
             if !self.poll_written(context) && !self.poll_timer(context) {
                 // An acknowledgement that rode on a batch has disarmed the timer that would have looked again.
@@ -213,6 +220,7 @@ impl<R: Role> Driver<R> {
                 return self.publish() || self.again;
             }
             self.drain();
+            self.restate();
         }
         self.publish();
         true
@@ -447,10 +455,13 @@ impl<R: Role> Driver<R> {
 
     /// Tells the peer what stands for this end, before anything else.
     fn restore(&mut self, resumed: bool) {
+        let mut extent = Extent::News;
         if !resumed {
             self.role.session_over();
+            extent = Extent::All;
+            self.restates = false;
         }
-        let standing = self.role.standing(&self.shared, !resumed);
+        let standing = self.role.standing(&self.shared, extent);
         if !standing.is_empty() || !resumed {
             self.tell(Input::Restore(standing, resumed));
         }
@@ -459,9 +470,23 @@ impl<R: Role> Driver<R> {
     /// Tells the peer what has changed of that. While there is no connection it waits for the next one.
     fn tell_standing(&mut self) {
         if self.machine.status().is_connected() {
-            let standing = self.role.standing(&self.shared, false);
-            standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
+            self.tell_of(Extent::News);
         }
+    }
+
+    /// Tells the peer anew what it has answered, since an answer was lost: once for all losses until what was told before is
+    /// on its way.
+    fn restate(&mut self) {
+        if self.restates && self.machine.status().is_connected() && !self.machine.state_waits() {
+            self.restates = false;
+            self.tell_of(Extent::Answered);
+            self.drain();
+        }
+    }
+
+    fn tell_of(&mut self, extent: Extent) {
+        let standing = self.role.standing(&self.shared, extent);
+        standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
     }
 
     fn deliver(&mut self, count: usize) {

@@ -64,12 +64,8 @@ impl<R: Role> Driver<R> {
             self.hook = Some(hook);
             self.hook_woken = true;
         }
-        let gap = matches!(event, Event::Recovery(Recovery::Gap { .. }));
+        self.restates |= matches!(event, Event::Recovery(Recovery::Gap { .. }));
         lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
-        if gap {
-            let standing = self.role.standing(&self.shared, true);
-            standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
-        }
     }
 
     pub(super) fn answer_pingers(&mut self, time: Option<Duration>) {
@@ -109,6 +105,10 @@ impl<R: Role> Driver<R> {
         if counts.kept() != self.kept {
             self.kept = counts.kept();
             self.role.keeps(self.kept);
+        }
+        if counts.lost > self.lost {
+            self.lost = counts.lost;
+            self.role.lost();
         }
         for waker in wakes.into_iter().flatten().chain(self.wakes.drain(..)) {
             // The hook waits in this task, and is polled next.

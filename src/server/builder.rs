@@ -245,6 +245,7 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
             connections: settings.connection_rate_limit,
             proxies: settings.trusted_proxies,
         };
+        let hooks = Arc::new(Hooks::default());
         let mut doors: Vec<Box<dyn Door>> = vec![Box::new(settings.acceptor)];
         doors.extend(settings.more.0);
         Self {
@@ -256,8 +257,8 @@ impl<A: Acceptor> From<ServerSettings<A>> for Server {
                 ids: settings.ids,
                 registry: Arc::new(Registry::default()),
                 sessions: Arc::new(Sessions::new(settings.sessions)),
-                hooks: Hooks::default(),
-                hub: Arc::new(Hub::new(settings.channels, settings.runtime.clone())),
+                hooks: hooks.clone(),
+                hub: Arc::new(Hub::new(settings.channels, settings.runtime.clone(), hooks)),
                 queries: Queries::new(settings.queries, settings.query_limits),
                 middleware: settings.middleware,
                 limits: RateLimits::new(rates),

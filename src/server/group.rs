@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use moorline_core::wire::Join;
+use moorline_core::wire::{ErrorPacket, Join};
 use moorline_core::{Member, Message};
 use serde::{Deserialize, Serialize};
 
@@ -224,13 +224,8 @@ impl ServerConnection {
     /// Takes it off a channel; whether it was on it. Its client is told why, and does not join it again by itself.
     #[allow(clippy::must_use_candidate, reason = "most callers only want it off")]
     pub fn leave(&self, channel: &str, reason: &str) -> bool {
-        let left = self.inner.hub.leave(&self.inner.attendee, channel, Some(false));
-        if left {
-            let channel = ByteString::from(channel);
-            let attendee = &self.inner.attendee;
-            self.inner.hub.keep_off(attendee, &channel, "taken_off", reason.to_owned());
-        }
-        left
+        let why = ErrorPacket::new("taken_off", reason);
+        self.inner.hub.leave(&self.inner.attendee, channel, Some(false), Some(why))
     }
 
     /// The channels that it is on, by name.

@@ -19,6 +19,7 @@ mod registry;
 mod role;
 mod run;
 mod sessions;
+mod telling;
 mod throttle;
 
 use std::fmt;
@@ -107,7 +108,7 @@ struct Core {
     ids: Ids,
     registry: Arc<Registry>,
     sessions: Arc<Sessions>,
-    hooks: Hooks,
+    hooks: Arc<Hooks>,
     hub: Arc<Hub>,
     queries: Queries,
     middleware: Vec<Arc<dyn Middleware>>,

@@ -15,15 +15,15 @@ use super::connection::Inner;
 use super::extras::Extras;
 use super::fanout::Fanout;
 use super::guard::{self, Wish};
-use super::hub::Attendee;
+use super::hub::{Attendee, Kind};
 use super::limits::{Source, Tally, Told};
 use super::queries::Desk;
 use super::registry::{Handshake, Place};
 use super::run::command;
 use super::sessions::{ClientSide, Seat};
-use super::{Admission, Authenticator, Core, ServerConnection, Visitor};
+use super::{Admission, Authenticator, Core, ServerConnection, Visitor, telling};
 use crate::delivery::Item;
-use crate::driver::{Admitted, Attempt, Coming, Heard, Role, Verdict};
+use crate::driver::{Admitted, Attempt, Coming, Extent, Heard, Role, Verdict};
 use crate::error::panic_text;
 use crate::sending;
 use crate::shared::{Command, Shared};
@@ -163,6 +163,11 @@ impl ServerRole {
             self.core.hooks.disconnected(&self.core.runtime, connection, end);
         }
     }
+}
+
+/// Whether it is told who is there: it waits until there is room for that, or it would ask again and again.
+fn is_told_much(exchange: &Exchange) -> bool {
+    matches!(exchange, Exchange::State(packet) if matches!(**packet, Packet::Join(_) | Packet::Members(_)))
 }
 
 impl Drop for ServerRole {
@@ -334,14 +339,26 @@ impl Role for ServerRole {
                 Err(Told::Nothing) => return Verdict::Drop,
             }
         }
-        if self.core.middleware.is_empty() && !self.core.hooks.watch_messages() {
-            return Verdict::Pass;
-        }
-        match (&self.connection, Wish::of(&item.message, exchange)) {
-            (Some(connection), Some(wish)) => {
-                Verdict::Later(guard::ask(self.core.clone(), connection.clone(), wish))
-            }
-            _ => Verdict::Pass,
+        let asked = if self.core.middleware.is_empty() && !self.core.hooks.watch_messages() {
+            None
+        } else {
+            let wish = Wish::of(&item.message, exchange);
+            self.connection
+                .clone()
+                .zip(wish)
+                .map(|(connection, wish)| guard::ask(self.core.clone(), connection, wish))
+        };
+        let room = is_told_much(exchange) && !lock(&shared.state).has_room();
+        match (asked, room.then(|| shared.clone())) {
+            (None, None) => Verdict::Pass,
+            (Some(asked), None) => Verdict::Later(asked),
+            (asked, Some(shared)) => Verdict::Later(Box::pin(async move {
+                if let Some(asked) = asked {
+                    asked.await?;
+                }
+                telling::room(&shared).await;
+                Ok(())
+            })),
         }
     }
 
@@ -386,7 +403,14 @@ impl Role for ServerRole {
         }
     }
 
-    fn standing(&mut self, shared: &Arc<Shared>, _all: bool) -> Vec<Outgoing> {
+    fn lost(&mut self) {
+        if let Some(attendee) = self.attendee.as_ref().filter(|_| self.core.limits.count_messages())
+        {
+            self.tally.lost(attendee.keys(Kind::Channel).len());
+        }
+    }
+
+    fn standing(&mut self, shared: &Arc<Shared>, _: Extent) -> Vec<Outgoing> {
         let properties = {
             let mut state = lock(&shared.state);
             std::mem::take(&mut state.properties_changed).then(|| state.properties.clone())

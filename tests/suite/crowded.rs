@@ -14,6 +14,8 @@ behaviours![
     r30_hidden_is_told_once,
     r30_joining_twice_tells_nobody_anything,
     r30_who_gave_up_asking_asks_no_more,
+    r30_lists_that_fill_the_queue_come_one_after_another,
+    r30_who_takes_small_frames_is_told_in_small_parts,
 ];
 
 /// A client on the channel, with a profile of about so many bytes.
@@ -41,6 +43,51 @@ fn watch(connection: &Connection) -> Journal {
         });
     });
     journal
+}
+
+/// Each list is as much as the queue holds, and all are asked for at once.
+async fn r30_lists_that_fill_the_queue_come_one_after_another(stage: Stage) {
+    let channels = ["a", "b", "c", "d"].map(String::from);
+    let server = stage.server().queue(32 * 1024).run().await;
+    let mut others = Vec::new();
+    for _ in 0..12 {
+        let other = stage.client().connect().await;
+        other.update_profile(&"x".repeat(4_000)).unwrap();
+        for channel in &channels {
+            let joined = other.channel(channel.as_str()).presence(false).join();
+            stage.within("it joins", joined).await.unwrap();
+        }
+        others.push(other);
+    }
+    let connection = stage.client().connect().await;
+    let joins = channels.iter().map(|channel| connection.channel(channel.as_str()).join());
+    let joined = stage.within("it joins", futures_util::future::join_all(joins)).await;
+    assert!(joined.iter().all(Result::is_ok), "{joined:?}");
+    for channel in &channels {
+        let channel = connection.channel(channel.as_str());
+        assert_eq!(channel.present().map(|members| members.len()), Some(13));
+        let members = stage.within("an answer", channel.members()).await;
+        assert_eq!(members.map(|members| members.len()), Ok(13));
+    }
+    assert_eq!(connection.stats().counts.gaps, 0);
+    drop((server, others));
+}
+
+async fn r30_who_takes_small_frames_is_told_in_small_parts(stage: Stage) {
+    let _server = stage.server().run().await;
+    let mut others = Vec::new();
+    for _ in 0..8 {
+        others.push(member(&stage, 4_000).await);
+    }
+    let connection = stage.client().max_frame(16 * 1024).connect().await;
+    stage.within("it joins", connection.channel("chat").join()).await.unwrap();
+    assert_eq!(seen(&connection), Some(9));
+    // Not even one member fits.
+    let tiny = stage.client().max_frame(4_000).connect().await;
+    stage.within("it joins", tiny.channel("chat").join()).await.unwrap();
+    assert_eq!(seen(&tiny), None);
+    assert_eq!(tiny.channel("chat").members().await, Err(MembersError::Hidden));
+    assert_eq!(connection.stats().counts.gaps + tiny.stats().counts.gaps, 0);
 }
 
 async fn r30_a_long_list_comes_in_parts(stage: Stage) {

@@ -5,7 +5,7 @@ use moorline::{Buffer, Connection, JoinError, Raw, Server, Status};
 use moorline_core::wire::{Join, Packet};
 
 use crate::stage::stranger::Heard;
-use crate::stage::{A_WHILE, Journal, Pair, RETENTION, Stage};
+use crate::stage::{A_WHILE, Journal, MS, Pair, RETENTION, SECOND, Stage};
 
 behaviours![
     r29_a_member_hears_what_is_sent_to_its_channel,
@@ -28,6 +28,7 @@ behaviours![
     r29_a_join_by_hand_in_json_needs_no_more_than_a_name,
     r29_who_is_gone_is_put_on_no_channel,
     r29_a_closed_connection_is_on_no_channel,
+    r29_who_is_taken_off_stays_off_however_much_waits_for_it,
 ];
 
 fn keeps(stage: &Stage) -> crate::stage::plan::ServerPlan {
@@ -254,6 +255,9 @@ async fn r29_the_server_puts_a_client_on_a_channel_and_takes_it_off(stage: Stage
     assert_eq!(guest.channels(), ["vip"]);
     server.channel("vip").emit("welcome").unwrap();
     assert_eq!(stage.texts(&connection, 1).await, ["welcome"]);
+    // It has not asked for that, and may leave.
+    assert!(!connection.channel("vip").leave());
+    stage.until("it has left", || server.channel("vip").count() == 0).await;
     join(&stage, &connection, "chat").await;
     let journal = Journal::of(&connection);
     assert!(guest.leave("chat", "too loud"));
@@ -262,6 +266,26 @@ async fn r29_the_server_puts_a_client_on_a_channel_and_takes_it_off(stage: Stage
     assert!(connection.channels().is_empty());
     // It may come back, if it wants to.
     join(&stage, &connection, "chat").await;
+}
+
+async fn r29_who_is_taken_off_stays_off_however_much_waits_for_it(stage: Stage) {
+    let server = stage.server().queue(4_096);
+    let client = stage.client().window(4_096);
+    let Pair { server, connection, guest } = stage.pair_of(server, client).await;
+    let journal = Journal::of_losses(&connection);
+    join(&stage, &connection, "chat").await;
+    // Nobody reads, and more is sent than may wait.
+    while server.channel("chat").emit("x".repeat(1_000)).unwrap().sent == 1 {
+        stage.sleep(MS).await;
+    }
+    assert!(guest.leave("chat", "spam"));
+    connection.on_message(|_| {});
+    let gap = || journal.words().iter().any(|word| word.starts_with("gap"));
+    stage.until("it knows what it has missed", gap).await;
+    stage.reads(&journal, "error Peer taken_off").await;
+    stage.sleep(SECOND).await;
+    assert_eq!(server.channel("chat").count(), 0);
+    assert!(connection.channels().is_empty());
 }
 
 async fn r29_a_connection_may_be_on_so_many_channels(stage: Stage) {

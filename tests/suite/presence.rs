@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use moorline::server::Channels;
+use async_trait::async_trait;
+use moorline::server::{Channels, Middleware, Refusal};
 use moorline::{
-    Buffer, Connection, Json, MembersError, Presence, PresenceChange, ProfileError, event,
+    Buffer, Connection, Json, MembersError, Presence, PresenceChange, ProfileError,
+    ServerConnection, event,
 };
 
 use crate::stage::{A_WHILE, Journal, Pair, RETENTION, SECOND, Stage, Virtual};
@@ -28,6 +31,7 @@ behaviours![
     r30_a_crowded_channel_tells_nobody_and_begins_again_when_half_are_gone,
     r27_its_own_comings_are_heard_with_an_echo_alone,
     r30_presence_can_be_off,
+    r30_who_comes_does_not_begin_a_list_that_is_not_known,
 ];
 
 in_virtual_time![
@@ -35,6 +39,7 @@ in_virtual_time![
     r30_members_are_waited_for_five_seconds,
     r30_views_agree_once_quiet_whatever_happens,
     r30_a_slow_member_is_told_of_a_gap_and_agrees_again,
+    r30_what_one_misses_is_no_news_to_the_others,
 ];
 
 async fn join(stage: &Stage, connection: &Connection, channel: &str) {
@@ -327,6 +332,40 @@ async fn r27_its_own_comings_are_heard_with_an_echo_alone(stage: Stage) {
     assert_eq!(quiet.words(), ["all 1"]);
 }
 
+/// Refuses joins for now, as long as that holds.
+struct Busy(Arc<AtomicBool>);
+
+#[async_trait]
+impl Middleware for Busy {
+    async fn join(&self, _: &ServerConnection, _: &str) -> Result<(), Refusal> {
+        let later = || Refusal::for_now("busy", "later", SECOND);
+        if self.0.load(Ordering::SeqCst) { Err(later()) } else { Ok(()) }
+    }
+}
+
+async fn r30_who_comes_does_not_begin_a_list_that_is_not_known(stage: Stage) {
+    let busy = Arc::new(AtomicBool::new(false));
+    let server = stage.server().middleware(Busy(busy.clone())).run().await;
+    let [ann, ben, cem] = [
+        stage.client().connect().await,
+        stage.client().connect().await,
+        stage.client().connect().await,
+    ];
+    join(&stage, &ann, "chat").await;
+    join(&stage, &ben, "chat").await;
+    let journal = watch(&ann, "chat");
+    // It says its join again, and is refused: it stays, and is not told who is there.
+    busy.store(true, Ordering::SeqCst);
+    stage.within("an answer", ann.channel("chat").echo(false).join()).await.unwrap();
+    stage.reads(&journal, "hidden").await;
+    assert_eq!(view(&ann, "chat"), None);
+    busy.store(false, Ordering::SeqCst);
+    join(&stage, &cem, "chat").await;
+    stage.reads(&journal, "joined somebody").await;
+    assert_eq!(view(&ann, "chat"), None, "a list of one is no list");
+    assert_eq!(view(&cem, "chat"), Some(truth(&server, "chat")));
+}
+
 async fn r30_presence_can_be_off(stage: Stage) {
     let off = Channels::default().presence(false);
     let Pair { server, connection: ann, .. } =
@@ -386,6 +425,31 @@ fn sorted(mut members: Vec<moorline::Member>) -> Vec<moorline::Member> {
     members
 }
 
+async fn r30_what_one_misses_is_no_news_to_the_others(virtually: Virtual) {
+    let stage = &*virtually;
+    let server = stage.server().queue(4_096).run().await;
+    let [ann, ben] = [stage.client().connect().await, stage.client().connect().await];
+    ann.update_profile(&"ann").unwrap();
+    join(stage, &ann, "chat").await;
+    join(stage, &ann, "alone").await;
+    let journal = watch(&ben, "chat");
+    join(stage, &ben, "chat").await;
+    stage.reads(&journal, "joined somebody").await;
+    journal.take();
+    let losses = Journal::of_losses(&ann);
+    // Small ones find room between the large ones: many gaps.
+    for _ in 0..200 {
+        for size in [3_000, 3_000, 10] {
+            server.channel("alone").emit("x".repeat(size)).unwrap();
+        }
+    }
+    stage.sleep(60 * SECOND).await;
+    let gaps = losses.words().iter().filter(|word| word.starts_with("gap")).count();
+    assert!(gaps > 1, "{gaps} gaps");
+    assert_eq!(journal.words(), [""; 0]);
+    assert_eq!(view(&ann, "chat"), Some(truth(&server, "chat")));
+}
+
 async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual) {
     let stage = &*virtually;
     let server = stage.server().queue(2048).retention(600 * SECOND);
@@ -396,7 +460,7 @@ async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual)
     let counted = gaps.clone();
     slow.on(event::Recovery, move |what| {
         if matches!(what, moorline::Recovery::Gap { .. }) {
-            counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            counted.fetch_add(1, Ordering::Relaxed);
         }
     });
     let others: Vec<_> =
@@ -417,7 +481,7 @@ async fn r30_a_slow_member_is_told_of_a_gap_and_agrees_again(virtually: Virtual)
     }
     stage.heal();
     stage.sleep(60 * SECOND).await;
-    assert!(gaps.load(std::sync::atomic::Ordering::Relaxed) > 0, "nothing was lost");
+    assert!(gaps.load(Ordering::Relaxed) > 0, "nothing was lost");
     assert_eq!(view(&slow, "chat"), Some(truth(&server, "chat")));
     drop(others);
 }

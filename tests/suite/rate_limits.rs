@@ -25,6 +25,7 @@ behaviours![
     r37_who_comes_back_has_all_its_channels_whatever_the_limit,
     r37_a_flood_of_any_kind_is_closed_for_good,
     r37_signs_of_life_and_leaves_are_not_counted,
+    r37_what_is_said_again_after_a_loss_is_not_counted,
 ];
 
 in_virtual_time![
@@ -283,6 +284,28 @@ async fn r37_who_comes_back_has_all_its_channels_whatever_the_limit(stage: Stage
     stage.until("it is back on all", || connection.is_connected() && all()).await;
     let limited = |error: &ErrorEvent| error.code == "rate_limit_exceeded";
     assert!(!own.lock().unwrap().iter().any(limited));
+}
+
+async fn r37_what_is_said_again_after_a_loss_is_not_counted(stage: Stage) {
+    let server = stage.server().rate_limit(only(3)).queue(4_096).run().await;
+    let connection = stage.client().window(4_096).connect().await;
+    for number in 0..30 {
+        let channel = format!("channel {number}");
+        stage.within("the join", connection.channel(channel).join()).await.unwrap();
+    }
+    connection.send("hello").await.unwrap();
+    let (own, journal) = (errors(&connection), Journal::of_losses(&connection));
+    while server.emit("x".repeat(1_000)).unwrap().sent == 1 {
+        stage.sleep(MS).await;
+    }
+    connection.send("how are you?").await.unwrap();
+    connection.on_message(|_| {});
+    let gap = || journal.words().iter().any(|word| word.starts_with("gap"));
+    stage.until("it knows what it has missed", gap).await;
+    stage.sleep(2 * SECOND).await;
+    assert_eq!(own.lock().unwrap().len(), 0, "{own:?}");
+    let known = |number| connection.channel(format!("channel {number}")).present().is_some();
+    assert!((0..30).all(known));
 }
 
 async fn greeted(stage: &Stage) -> Stranger {

@@ -154,9 +154,13 @@ async fn r31_a_client_that_recovers_has_never_left_its_room(stage: Stage) {
 async fn r31_a_hook_that_panics_harms_nobody(stage: Stage) {
     let server = stage.server().run().await;
     server.on_room(|event| assert!(matches!(event, RoomEvent::Destroyed(_)), "on purpose"));
+    let told = Journal::default();
+    let pen = told.clone();
+    server.on_error(move |error| pen.write(format!("{}: {}", error.code, error.message)));
     let journal = watch(&server);
     let ann = stage.client().room("tea").connect().await;
     stage.reads(&journal, "entered tea").await;
+    stage.reads(&told, "hook_failed: on purpose").await;
     server.room("tea").emit("still there").unwrap();
     assert_eq!(stage.texts(&ann, 1).await, ["still there"]);
 }

@@ -282,6 +282,12 @@ impl Machine {
         next.any(|one| matches!(one.exchange, Exchange::Publish(_) | Exchange::State(_)))
     }
 
+    /// Whether something waits to be sent that stands beside the messages ([`Outgoing::state`]). It looks at all that waits.
+    #[must_use]
+    pub fn state_waits(&self) -> bool {
+        self.outbound.state_waits()
+    }
+
     /// Where the connection stands now.
     #[must_use]
     pub fn status(&self) -> Status {

@@ -205,6 +205,11 @@ impl Outbound {
         }
     }
 
+    /// Whether something waits that stands beside the messages.
+    pub(super) fn state_waits(&self) -> bool {
+        self.queue.iter().any(|queued| matches!(queued, Queued::Message(m) if m.state))
+    }
+
     /// So many numbered messages found no room here and are lost. Whether the peer can be told.
     pub(super) fn lose(&mut self, count: u64) {
         self.counts.lost += count;

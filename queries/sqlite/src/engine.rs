@@ -110,7 +110,13 @@ impl SqliteEngine {
     /// Two askers share a query only if their rights are equal.
     #[must_use]
     pub fn rights(self, decide: impl Fn(&Asker) -> Rights + Send + Sync + 'static) -> Self {
-        *self.inner.decide.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(decide);
+        let mut old: Arc<Decide> = Arc::new(decide);
+        mem::swap(
+            &mut *self.inner.decide.write().unwrap_or_else(PoisonError::into_inner),
+            &mut old,
+        );
+        // User code, and dropped without the lock.
+        drop(old);
         self
     }
 

@@ -72,6 +72,7 @@ enum Kind {
 fn token(rest: &str, first: char) -> (Kind, usize) {
     match first {
         ' ' | '\t' | '\n' | '\x0c' | '\r' => (Kind::Gap, 1),
+        '\u{feff}' => (Kind::Gap, 3),
         '-' if rest.starts_with("--") => (Kind::Gap, rest.find('\n').unwrap_or(rest.len())),
         '/' if rest.starts_with("/*") && rest.len() > 2 => {
             (Kind::Gap, rest[2..].find("*/").map_or(rest.len(), |end| end + 4))

@@ -12,11 +12,13 @@ pub(crate) struct Writer {
     connection: Connection,
     /// SQLite's count of what others have committed, as last seen.
     others: i64,
+    /// What was written in a transaction that is still open: nobody sees it before the last of it.
+    uncommitted: Tables,
 }
 
 impl Writer {
     pub(crate) fn new(connection: Connection) -> Result<Self> {
-        let mut writer = Self { connection, others: 0 };
+        let mut writer = Self { connection, others: 0, uncommitted: Tables::NONE };
         writer.others = writer.data_version()?;
         Ok(writer)
     }
@@ -30,7 +32,8 @@ impl Writer {
         registry: &Registry,
         work: impl FnOnce(&mut Connection) -> Result<T>,
     ) -> Result<T> {
-        let tell = Tell { registry, written: Arc::new(Mutex::new(Tables::NONE)) };
+        let uncommitted = std::mem::replace(&mut self.uncommitted, Tables::NONE);
+        let tell = Tell { registry, written: Arc::new(Mutex::new(uncommitted)) };
         let written = Arc::clone(&tell.written);
         // To set it makes SQLite compile again what the application keeps compiled.
         self.connection.authorizer(Some(move |context: AuthContext<'_>| {
@@ -43,6 +46,9 @@ impl Writer {
         if written.is_none() && self.connection.total_changes() != before {
             // The application has set an authorizer of its own.
             *written = Tables::All;
+        }
+        if !self.connection.is_autocommit() {
+            self.uncommitted = written.clone();
         }
         drop(written);
         result

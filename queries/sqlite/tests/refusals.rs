@@ -73,6 +73,11 @@ fn r42_what_is_not_named_is_refused() {
             "WITH pins AS (SELECT id, pin FROM secret) SELECT id FROM pins",
             "WITH pins AS (SELECT pin AS id FROM secret) SELECT id FROM pins, (SELECT id AS x FROM main.pins)",
             "WITH secret AS (SELECT 1) SELECT count(*) FROM main.secret",
+            // SQLite takes a byte order mark for a blank, wherever it stands.
+            "\u{feff}WITH pins AS (SELECT pin AS id FROM secret) SELECT id FROM pins",
+            "SELECT id FROM (\u{feff}WITH pins AS (SELECT pin AS id FROM secret) SELECT id FROM pins)",
+            "SELECT orders.id FROM orders JOIN (SELECT '4111' AS card)\u{feff}USING (card)",
+            "SELECT 1 FROM (SELECT '4111' AS card) \u{feff}NATURAL JOIN orders",
             "WITH x AS (SELECT 1) SELECT count(*) FROM pragma_table_list",
             "WITH x AS (SELECT 1) SELECT 1 FROM pragma_module_list, dbstat",
             "WITH x AS (SELECT 1) SELECT count(*) FROM json_each",

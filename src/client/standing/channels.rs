@@ -7,6 +7,8 @@ use bytestring::ByteString;
 use moorline_core::wire::{ErrorPacket, Join, Leave, Members, MembersKind, Packet, Profile};
 use moorline_core::{ErrorEvent, Event, Member, Origin, Presence, PresenceChange};
 
+use crate::driver::Extent;
+
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Channels {
@@ -19,6 +21,8 @@ pub(crate) struct Channels {
     /// Who has asked for members, by the number of the question.
     asked: BTreeMap<u64, Asked>,
     questions: u64,
+    /// How often the server was asked them.
+    asks: u64,
 }
 
 /// One channel.
@@ -34,6 +38,13 @@ pub(crate) struct Membership {
     pub(crate) members: Option<BTreeMap<ByteString, Member>>,
     /// The first part of who is there, as long as the rest has not come.
     coming: BTreeMap<ByteString, Member>,
+}
+
+impl Membership {
+    fn new(order: u64, echo: bool, presence: bool) -> Self {
+        let (stage, coming) = (Stage::Wanted, BTreeMap::new());
+        Self { order, echo, presence, stage, changed: true, members: None, coming }
+    }
 }
 
 /// How far a membership has come.
@@ -52,7 +63,8 @@ pub(crate) enum Stage {
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     channel: ByteString,
-    told: bool,
+    /// By which number the server was asked it, the last time.
+    id: Option<u64>,
     coming: Vec<Member>,
     pub(crate) answer: Option<Option<Vec<Member>>>,
 }
@@ -61,15 +73,8 @@ impl Channels {
     pub(crate) fn join(&mut self, channel: ByteString, echo: bool, presence: bool) {
         self.joins += 1;
         let order = self.joins;
-        let known = self.all.entry(channel).or_insert_with(|| Membership {
-            order,
-            echo,
-            presence,
-            stage: Stage::Wanted,
-            changed: true,
-            members: None,
-            coming: BTreeMap::new(),
-        });
+        let known =
+            self.all.entry(channel).or_insert_with(|| Membership::new(order, echo, presence));
         let same = (known.echo, known.presence) == (echo, presence);
         match known.stage {
             Stage::Joined | Stage::Wanted if same => {}
@@ -81,9 +86,15 @@ impl Channels {
         }
     }
 
-    /// Whether it was on that channel, or wanted to be.
-    pub(crate) fn leave(&mut self, channel: &str, echo: Option<bool>) -> bool {
-        let Some(known) = self.all.get_mut(channel) else { return false };
+    /// Whether it was on that channel, or wanted to be. The server is told also of one that is not known here: it may have put
+    /// this end there.
+    pub(crate) fn leave(&mut self, channel: &ByteString, echo: Option<bool>) -> bool {
+        let Some(known) = self.all.get_mut(channel) else {
+            let leaving =
+                Membership { stage: Stage::Leaving(echo), ..Membership::new(0, true, true) };
+            self.all.insert(channel.clone(), leaving);
+            return false;
+        };
         match known.stage {
             Stage::Leaving(_) => false,
             Stage::Refused(_) => {
@@ -131,20 +142,29 @@ impl Channels {
     }
 
     /// What the server does not know: the profile, then the channels, in their order (R29).
-    pub(crate) fn tell(&mut self, all: bool, packets: &mut Vec<Packet>) {
+    pub(crate) fn tell(&mut self, extent: Extent, packets: &mut Vec<Packet>) {
+        let again = extent != Extent::News;
         let echo = self.profile_changed.take();
-        if echo.is_some() || (all && self.profile.is_some()) {
+        if echo.is_some() || (extent == Extent::All && self.profile.is_some()) {
             // To those who come back anew their profile is no news of their own.
             let echo = echo.unwrap_or(Some(false));
             packets.push(Packet::Profile(Profile { data: self.profile.clone(), echo }));
         }
-        let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| one.changed || all).collect();
+        let mut told: Vec<_> =
+            self.all.iter_mut().filter(|(_, one)| one.changed || again).collect();
         told.sort_by_key(|(_, one)| one.order);
         let mut gone = Vec::new();
         for (channel, one) in told {
             one.changed = false;
             match one.stage {
                 Stage::Refused(_) => {}
+                // The server knows that; what it has told of the members may be lost.
+                Stage::Joined if extent == Extent::Answered => {
+                    one.coming.clear();
+                    if one.presence {
+                        packets.push(ask(channel, None));
+                    }
+                }
                 Stage::Wanted | Stage::Joined => {
                     // The answer begins anew.
                     one.coming.clear();
@@ -159,17 +179,13 @@ impl Channels {
             }
         }
         gone.iter().for_each(|channel| drop(self.all.remove(channel)));
-        for (id, asked) in &mut self.asked {
-            if all || !asked.told {
-                asked.told = true;
+        for asked in self.asked.values_mut() {
+            if again || asked.id.is_none() {
+                // Under another number: the rest of an answer that was lost in part may still come.
+                self.asks += 1;
+                asked.id = Some(self.asks);
                 asked.coming.clear();
-                packets.push(Packet::Members(Box::new(Members {
-                    channel: asked.channel.clone(),
-                    id: Some(*id),
-                    kind: MembersKind::Ask,
-                    more: false,
-                    members: Vec::new(),
-                })));
+                packets.push(ask(&asked.channel, asked.id));
             }
         }
     }
@@ -216,13 +232,14 @@ impl Channels {
             }
             MembersKind::Joined | MembersKind::Left | MembersKind::Updated => {
                 for mut member in members {
-                    let known = one.members.get_or_insert_with(BTreeMap::new);
-                    match kind {
-                        // Who has gone is told with the profile that it had.
-                        MembersKind::Left => {
-                            member = known.remove(&member.id).unwrap_or(member);
+                    if let Some(known) = &mut one.members {
+                        match kind {
+                            // Who has gone is told with the profile that it had.
+                            MembersKind::Left => {
+                                member = known.remove(&member.id).unwrap_or(member);
+                            }
+                            _ => drop(known.insert(member.id.clone(), member.clone())),
                         }
-                        _ => drop(known.insert(member.id.clone(), member.clone())),
                     }
                     tell(match kind {
                         MembersKind::Joined => PresenceChange::Joined(member),
@@ -236,7 +253,8 @@ impl Channels {
     }
 
     fn answered(&mut self, id: u64, kind: MembersKind, more: bool, members: Vec<Member>) {
-        let Some(asked) = self.asked.get_mut(&id) else { return };
+        let mut all = self.asked.values_mut();
+        let Some(asked) = all.find(|asked| asked.id == Some(id)) else { return };
         asked.coming.extend(members);
         if !more {
             let all = std::mem::take(&mut asked.coming);
@@ -247,7 +265,7 @@ impl Channels {
     /// The server has taken this end off a channel, or does not let it on.
     pub(crate) fn left(&mut self, leave: Leave, events: &mut Vec<Event>) {
         let Some(one) = self.all.get_mut(&leave.channel) else { return };
-        if matches!(one.stage, Stage::Leaving(_)) {
+        if matches!(one.stage, Stage::Leaving(_) | Stage::Refused(_)) {
             return;
         }
         let error =
@@ -275,4 +293,10 @@ impl Channels {
             }
         }
     }
+}
+
+/// Asks who is on a channel, by that number; or, without one, to be told as at its join.
+fn ask(channel: &ByteString, id: Option<u64>) -> Packet {
+    let (kind, members) = (MembersKind::Ask, Vec::new());
+    Packet::Members(Box::new(Members { channel: channel.clone(), id, kind, more: false, members }))
 }

@@ -1,7 +1,7 @@
 //! What stands for a client beside its messages, and outlives its links: memberships, profile, queries.
 //!
-//! Here is what the application wants. The driver tells the server of it: what has changed while the connection is open, all of
-//! it when a session begins anew (R29), before the messages that wait.
+//! Here is what the application wants. The driver tells the server of it: what has changed while the connection is open, what was
+//! answered when an answer was lost, all of it when a session begins anew (R29), before the messages that wait.
 
 mod channels;
 mod queries;
@@ -19,6 +19,7 @@ pub(crate) use self::channels::Stage;
 use self::queries::Queries;
 pub(crate) use self::queries::{Callbacks, Told, Wanted};
 use crate::delivery::Item;
+use crate::driver::Extent;
 use crate::listeners;
 use crate::query;
 use crate::sending;
@@ -67,15 +68,15 @@ impl Standing {
         changed
     }
 
-    /// What the server does not know yet, or all of it.
-    pub(crate) fn tell(&self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {
+    /// What the server is told of it now.
+    pub(crate) fn tell(&self, shared: &Arc<Shared>, extent: Extent) -> Vec<Outgoing> {
         let Some(codec) = shared.codec.get() else { return Vec::new() };
         let limit = lock(&shared.state).max_frame;
         let (packets, query) = {
             let mut state = lock(&self.state);
             let mut packets = Vec::new();
-            state.channels.tell(all, &mut packets);
-            (packets, state.queries.tell(all))
+            state.channels.tell(extent, &mut packets);
+            (packets, state.queries.tell(extent))
         };
         let mut frames: Vec<_> =
             packets.into_iter().filter_map(|packet| codec.encode(packet).ok()).collect();

@@ -8,6 +8,7 @@ use moorline_core::wire::{Answer, AnswerBody, Ask, Asked, Query};
 use moorline_core::{Event, QueryError, QueryFailure};
 
 use super::News;
+use crate::driver::Extent;
 use crate::query::QueryResult;
 
 /// How many queries that ended before their rows had come are remembered.
@@ -126,7 +127,7 @@ impl Queries {
         if shared.asks > 0 && self.unsure.len() < MAX_UNSURE {
             self.unsure.insert(asked.clone());
         }
-        if shared.subscribed || shared.lingers {
+        if shared.subscribed || shared.lingers || shared.asks > 0 {
             self.ended.push(asked.clone());
         }
     }
@@ -152,34 +153,42 @@ impl Queries {
     }
 
     /// What the server does not know. To one that knows nothing any more, all of it: whoever wanted rows wants them again.
-    pub(crate) fn tell(&mut self, all: bool) -> Query {
+    pub(crate) fn tell(&mut self, extent: Extent) -> Query {
         let end = std::mem::take(&mut self.ended);
-        if all {
+        let again = extent != Extent::News;
+        if again {
             self.ids.clear();
+        }
+        if extent == Extent::All {
+            // What was asked before is not answered any more.
+            self.unsure.clear();
+            self.all.values_mut().for_each(|shared| (shared.asks, shared.unsure) = (0, false));
         }
         let mut ask = Vec::new();
         for (asked, shared) in &mut self.all {
-            if all {
-                shared.unsure |= shared.asks > 0;
+            if again {
                 shared.id = None;
                 for one in &mut shared.wanted {
                     one.awaits_rows = one.retrieve;
                     one.told = false;
                 }
             }
-            if !(shared.changed || all) {
+            if !(shared.changed || again) {
                 continue;
             }
             shared.changed = false;
             let fresh = |one: &Wanted| !one.told;
             let retrieve = shared.wanted.iter().any(|one| fresh(one) && one.awaits_rows);
             let subscribe = shared.wanted.iter().any(|one| one.subscribe);
-            let news = retrieve || (subscribe && (all || !shared.subscribed));
+            let news = retrieve || (subscribe && (again || !shared.subscribed));
             shared.subscribed = subscribe;
             shared.wanted.iter_mut().for_each(|one| one.told = true);
             if news {
                 shared.lingers = false;
-                shared.asks += u32::from(retrieve);
+                if retrieve {
+                    shared.unsure |= shared.asks > 0;
+                    shared.asks += 1;
+                }
                 ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
             }
         }
@@ -251,7 +260,7 @@ impl Queries {
             let hears = if retrieve {
                 // Where they may be an older ask's, all that come are told: the last ones are right.
                 let again = shared.unsure && one.retrieve;
-                std::mem::take(&mut one.awaits_rows) || again
+                (one.told && std::mem::take(&mut one.awaits_rows)) || again
             } else {
                 // Changes before the rows that it waits for are in those.
                 one.subscribe && !one.awaits_rows
@@ -272,6 +281,7 @@ impl Queries {
         news.dropped.extend(gone);
         if empty {
             self.end(asked);
+            news.tell |= !self.ended.is_empty();
         }
     }
 

@@ -70,19 +70,17 @@ impl Attendee {
         lock(&self.state).keys.iter().filter(|(own, _)| *own == kind).cloned().collect()
     }
 
-    pub(super) fn note(&self, key: Key) {
-        lock(&self.state).keys.insert(key);
-    }
-
-    /// The same for a channel, unless it would be on more of them than so many.
-    pub(super) fn note_channel(&self, key: &Key, limit: usize) -> bool {
+    /// Notes that it is in a group, unless it is over, or would be on more channels than so many. With the group's lock held,
+    /// as [`forget`](Self::forget): what is noted here and who is in the group is the same.
+    pub(super) fn note(&self, key: &Key, channels: usize) -> bool {
         let mut state = lock(&self.state);
-        if state.keys.contains(key) {
-            return true;
+        if state.over || state.keys.contains(key) {
+            return !state.over;
         }
         // There are few others, behind the channels.
         let others = state.keys.range((Kind::Room, ByteString::default())..).count();
-        state.keys.len() - others < limit && state.keys.insert(key.clone())
+        let full = key.0 == Kind::Channel && state.keys.len() - others >= channels;
+        !full && state.keys.insert(key.clone())
     }
 
     pub(super) fn forget(&self, key: &Key) {
@@ -96,7 +94,7 @@ impl Attendee {
         std::mem::take(&mut state.keys)
     }
 
-    /// Whether its connection is over: then it must not be left in a group.
+    /// Whether its connection is over: then it comes into no group any more.
     pub(super) fn is_over(&self) -> bool {
         lock(&self.state).over
     }

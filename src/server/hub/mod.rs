@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Waker;
 
 use bytestring::ByteString;
 use moorline_core::machine::Refusal;
@@ -25,6 +26,10 @@ pub use self::rooms::RoomEvent;
 pub(super) use self::rooms::RoomEvents;
 use super::channels::{Channels, Publishing};
 use super::fanout::Fanout;
+use super::hooks::Hooks;
+use crate::sending;
+use crate::server::telling;
+use crate::shared::Command;
 use crate::sync::lock;
 
 /// Over how many locks the names are spread: more than there are processors.
@@ -57,10 +62,10 @@ pub(super) struct Hub {
 type Shard = Mutex<BTreeMap<Key, Arc<Group>>>;
 
 impl Hub {
-    pub(super) fn new(channels: Channels, runtime: Arc<dyn Runtime>) -> Self {
+    pub(super) fn new(channels: Channels, runtime: Arc<dyn Runtime>, hooks: Arc<Hooks>) -> Self {
         let shards = std::iter::repeat_with(Shard::default).take(SHARDS).collect();
         let presence_held = AtomicBool::new(false);
-        Self { channels, rooms: RoomEvents::default(), runtime, shards, presence_held }
+        Self { channels, rooms: RoomEvents::new(hooks), runtime, shards, presence_held }
     }
 
     fn shard(&self, key: &Key) -> &Shard {
@@ -84,29 +89,37 @@ impl Hub {
         names
     }
 
-    /// Puts a connection into a group; what it was told of it before is told anew.
-    fn enter(&self, key: &Key, attendee: &Arc<Attendee>, membership: Membership) {
-        loop {
+    /// Puts a connection into a group; what it was told of it before is told anew. Whether it may be in it.
+    fn enter(&self, key: &Key, attendee: &Arc<Attendee>, membership: Membership) -> bool {
+        let entered = loop {
             let group = lock(self.shard(key)).entry(key.clone()).or_default().clone();
-            if self.enter_group(key, &group, attendee, membership) {
-                break;
+            let entered = self.enter_group(key, &group, attendee, membership);
+            if lock(&group.roll).gone {
+                self.forget(key, &group);
             }
-            self.forget(key, &group);
-        }
+            if let Some(entered) = entered {
+                break entered;
+            }
+        };
         self.rooms.deliver(&self.runtime);
+        entered
     }
 
-    /// The same; `false` if that group is gone meanwhile.
+    /// The same; `None` if that group is gone meanwhile.
     fn enter_group(
         &self,
         key: &Key,
         group: &Group,
         attendee: &Arc<Attendee>,
         membership: Membership,
-    ) -> bool {
+    ) -> Option<bool> {
         let mut roll = lock(&group.roll);
         if roll.gone {
-            return false;
+            return None;
+        }
+        if !attendee.note(key, self.channels.per_connection) {
+            roll.gone = roll.is_empty();
+            return Some(false);
         }
         // Looked at under the group's lock: who goes away from now on is told of by that.
         let membership = Membership { away: attendee.is_away(), ..membership };
@@ -125,14 +138,21 @@ impl Hub {
         };
         drop(roll);
         presence::wake(wakes);
-        true
+        Some(true)
     }
 
-    /// Takes a connection out of a group; whether it was in it.
-    fn depart(&self, key: &Key, attendee: &Arc<Attendee>, echo: Option<bool>) -> bool {
+    /// Takes a connection out of a group; whether it was in it. Its client is told why, where it has not asked for it.
+    fn depart(
+        &self,
+        key: &Key,
+        attendee: &Arc<Attendee>,
+        echo: Option<bool>,
+        why: Option<ErrorPacket>,
+    ) -> bool {
         let Some(group) = self.get(key) else { return false };
         let mut roll = lock(&group.roll);
         let Some(membership) = roll.remove(attendee) else { return false };
+        attendee.forget(key);
         if key.0 == Kind::Room {
             if let Some(connection) = attendee.connection() {
                 self.rooms.tell(RoomEvent::Left(key.1.clone(), connection));
@@ -141,10 +161,11 @@ impl Hub {
                 self.rooms.tell(RoomEvent::Destroyed(key.1.clone()));
             }
         }
-        let wakes = match key.0 {
+        let mut wakes = match key.0 {
             Kind::Channel => presence::left(self, key, &mut roll, attendee, membership, echo),
             Kind::Room | Kind::User => Vec::new(),
         };
+        wakes.extend(why.and_then(|why| take_off(attendee, &key.1, why)));
         roll.gone = roll.is_empty();
         let gone = roll.gone;
         drop(roll);
@@ -168,9 +189,7 @@ impl Hub {
     pub(super) fn opened(&self, attendee: &Arc<Attendee>, room: Option<&str>, user: Option<&str>) {
         for (kind, name) in [(Kind::Room, room), (Kind::User, user)] {
             if let Some(name) = name {
-                let key = (kind, ByteString::from(name));
-                attendee.note(key.clone());
-                self.enter(&key, attendee, Membership::default());
+                self.enter(&(kind, ByteString::from(name)), attendee, Membership::default());
             }
         }
     }
@@ -178,7 +197,7 @@ impl Hub {
     /// A connection is over: it leaves all that it is in.
     pub(super) fn over(&self, attendee: &Arc<Attendee>) {
         for key in attendee.end() {
-            self.depart(&key, attendee, Some(false));
+            self.depart(&key, attendee, Some(false), None);
         }
     }
 
@@ -218,7 +237,7 @@ impl Hub {
                 Ok(())
             }
             Packet::Leave(leave) => {
-                self.leave(attendee, &leave.channel, leave.echo);
+                self.leave(attendee, &leave.channel, leave.echo, None);
                 Ok(())
             }
             Packet::Profile(profile) => {
@@ -240,43 +259,26 @@ impl Hub {
     pub(super) fn join(&self, attendee: &Arc<Attendee>, join: Join) {
         let Join { channel, echo, presence } = join;
         let key = (Kind::Channel, channel);
-        let limit = self.channels.per_connection;
-        if !attendee.note_channel(&key, limit) {
-            let message = format!("this connection is on {limit} channels, and may be on no more");
-            return self.keep_off(attendee, &key.1, "too_many_channels", message);
-        }
-        self.enter(&key, attendee, Membership { echo, presence, ..Membership::default() });
+        let membership = Membership { echo, presence, ..Membership::default() };
         // It may have ended meanwhile, when the server has it join.
-        if attendee.is_over() {
-            self.depart(&key, attendee, Some(false));
+        if self.enter(&key, attendee, membership) || attendee.is_over() {
+            return;
         }
+        let limit = self.channels.per_connection;
+        let message = format!("this connection is on {limit} channels, and may be on no more");
+        let error = ErrorPacket::new("too_many_channels", message);
+        self.tell(attendee, kept_off(&key.1, error));
     }
 
+    /// Takes it off a channel; whether it was on it. Its client is told why, where it has not asked for it.
     pub(super) fn leave(
         &self,
         attendee: &Arc<Attendee>,
         channel: &str,
         echo: Option<bool>,
+        why: Option<ErrorPacket>,
     ) -> bool {
-        let key = (Kind::Channel, ByteString::from(channel));
-        attendee.forget(&key);
-        self.depart(&key, attendee, echo)
-    }
-
-    /// Tells a client that it is not on a channel (any more), and why.
-    pub(super) fn keep_off(
-        &self,
-        attendee: &Arc<Attendee>,
-        channel: &ByteString,
-        code: &str,
-        message: String,
-    ) {
-        self.keep_off_with(attendee, channel, ErrorPacket::new(code, message));
-    }
-
-    fn keep_off_with(&self, attendee: &Arc<Attendee>, channel: &ByteString, error: ErrorPacket) {
-        let leave = Leave { channel: channel.clone(), echo: None, error: Some(error) };
-        self.tell(attendee, Packet::Leave(Box::new(leave)));
+        self.depart(&(Kind::Channel, ByteString::from(channel)), attendee, echo, why)
     }
 
     /// A join was refused. One who is on the channel already stays there where it was refused for now: it is only not told
@@ -295,10 +297,9 @@ impl Hub {
             self.tell(attendee, Packet::Members(Box::new(members(channel, MembersKind::Hidden))));
             return Some(error);
         }
-        if is_on {
-            self.leave(attendee, channel, Some(false));
+        if !self.leave(attendee, channel, Some(false), Some(error.clone())) {
+            self.tell(attendee, kept_off(channel, error));
         }
-        self.keep_off_with(attendee, channel, error);
         None
     }
 
@@ -349,10 +350,26 @@ impl Hub {
 
     /// Sends one connection what stands beside its messages.
     pub(super) fn tell(&self, attendee: &Arc<Attendee>, packet: Packet) {
-        let mut fanout = Fanout::of_packet(packet, &*self.runtime);
-        fanout.send(&attendee.shared);
-        let _told_if_it_is_missed = fanout.finish();
+        telling::tell(&attendee.shared, &*self.runtime, packet);
     }
+}
+
+/// Tells a client that it is not on a channel (any more), and why.
+fn kept_off(channel: &ByteString, error: ErrorPacket) -> Packet {
+    Packet::Leave(Box::new(Leave { channel: channel.clone(), echo: None, error: Some(error) }))
+}
+
+/// Tells a client that it was taken off a channel, whatever waits for it: who misses that says anew what it is on, and would be
+/// back. One waits for each channel.
+fn take_off(attendee: &Attendee, channel: &ByteString, why: ErrorPacket) -> Option<Waker> {
+    let frame = attendee.shared.codec.get()?.encode(kept_off(channel, why)).ok()?;
+    let mut state = lock(&attendee.shared.state);
+    if frame.len() > state.max_frame {
+        return state.command(Command::Lost(1));
+    }
+    let mut outgoing = sending::state(frame);
+    outgoing.key = Some(sending::key(("taken off", channel)));
+    state.overfill(outgoing)
 }
 
 fn members(channel: &ByteString, kind: MembersKind) -> Members {

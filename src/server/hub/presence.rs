@@ -1,7 +1,7 @@
 //! Who is told who is on a channel (R30).
 //!
 //! What is told is sent under the channel's lock, so that what each has been told, put together, is who is there. One that was
-//! too slow for some of it is told of a gap, joins anew, and gets all of it.
+//! too slow for some of it is told of a gap, asks anew, and gets all of it.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use moorline_core::wire::{Members, MembersKind, Packet};
 use super::group::{Membership, Roll};
 use super::{Attendee, Hub, Key, members};
 use crate::server::fanout::Fanout;
+use crate::server::telling::{Told, tell_all};
+use crate::shared::Command;
 use crate::sync::lock;
 
 /// Members in one packet.
@@ -44,18 +46,32 @@ pub(super) fn entered(
 ) -> Vec<Waker> {
     let mut wakes = review(hub, key, roll);
     let membership = roll.get(attendee).unwrap_or_default();
-    if membership.presence && !tells_nobody(hub, roll) {
-        wakes.extend(snapshot(hub, &key.1, roll, attendee, None));
-    } else {
-        roll.stale |= membership.presence && is_held(hub);
-        let hidden = members(&key.1, MembersKind::Hidden);
-        wakes.extend(one(hub, attendee, hidden));
-    }
+    let own = (fresh && membership.echo).then(|| {
+        let member = attendee.member();
+        Members { members: vec![member], ..members(&key.1, MembersKind::Joined) }
+    });
+    roll.stale |= membership.presence && is_held(hub);
+    wakes.extend(standing(hub, &key.1, roll, attendee, membership.presence, own));
     if fresh {
-        let but = (!membership.echo).then_some(attendee.number);
-        wakes.extend(delta(hub, key, roll, MembersKind::Joined, attendee.member(), but));
+        let (member, but) = (attendee.member(), Some(attendee.number));
+        wakes.extend(delta(hub, key, roll, MembersKind::Joined, member, but));
     }
     wakes
+}
+
+/// Tells one who is there as it comes, or is to be told anew, and then its own coming.
+fn standing(
+    hub: &Hub,
+    channel: &ByteString,
+    roll: &Roll,
+    attendee: &Arc<Attendee>,
+    wants: bool,
+    own: Option<Members>,
+) -> Vec<Waker> {
+    if wants && !tells_nobody(hub, roll) {
+        return snapshot(hub, channel, roll, attendee, None, own);
+    }
+    one(hub, attendee, members(channel, MembersKind::Hidden))
 }
 
 /// Somebody has gone.
@@ -147,15 +163,20 @@ async fn yield_now() {
     .await;
 }
 
-/// Answers who asks for members: only those who are there may know.
+/// Answers who asks for members: only those who are there may know. Who asks without a number has missed something, and is told
+/// as at its join; if it was taken off, it is told that anyway.
 pub(super) fn answer(hub: &Hub, attendee: &Arc<Attendee>, ask: &Members) {
     let key = (super::Kind::Channel, ask.channel.clone());
     let group = hub.get(&key);
     let roll = group.as_ref().map(|group| lock(&group.roll));
-    let known = roll.as_ref().filter(|roll| roll.get(attendee).is_some());
+    let known = roll.as_ref().and_then(|roll| Some((roll, roll.get(attendee)?)));
     let wakes = match known {
-        Some(roll) if !tells_nobody(hub, roll) => {
-            snapshot(hub, &ask.channel, roll, attendee, ask.id)
+        Some((roll, own)) if ask.id.is_none() => {
+            standing(hub, &ask.channel, roll, attendee, own.presence, None)
+        }
+        None if ask.id.is_none() => Vec::new(),
+        Some((roll, _)) if !tells_nobody(hub, roll) => {
+            snapshot(hub, &ask.channel, roll, attendee, ask.id, None)
         }
         _ => {
             let told = Members { id: ask.id, ..members(&ask.channel, MembersKind::Hidden) };
@@ -211,7 +232,7 @@ fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
         return fanout.into_wakes();
     }
     let mut wakes = Vec::new();
-    for told in all(&key.1, roll, None) {
+    for told in all(&key.1, roll, None, BYTES_IN_A_PACKET) {
         let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
         roll.send(&mut fanout, None, |membership| membership.presence);
         wakes.extend(fanout.into_wakes());
@@ -239,29 +260,40 @@ fn delta(
     fanout.into_wakes()
 }
 
-/// Tells one who is there.
+/// Tells one who is there, and then its own coming: all of it, or nothing.
 fn snapshot(
     hub: &Hub,
     channel: &ByteString,
     roll: &Roll,
     attendee: &Arc<Attendee>,
     id: Option<u64>,
+    own: Option<Members>,
 ) -> Vec<Waker> {
-    let told = all(channel, roll, id);
-    told.into_iter().flat_map(|told| one(hub, attendee, told)).collect()
+    let Some(codec) = attendee.shared.codec.get() else { return Vec::new() };
+    let bytes = BYTES_IN_A_PACKET.min(lock(&attendee.shared.state).max_frame / 2);
+    let told = all(channel, roll, id, bytes).into_iter().chain(own);
+    let frames = told.map(|told| codec.encode(Packet::Members(Box::new(told)))).collect();
+    match tell_all(&attendee.shared, frames) {
+        Told::Yes(wakes) => wakes,
+        // It was not asked for, or other things came first: who misses it asks anew, and that waits for room.
+        Told::NoRoom => {
+            lock(&attendee.shared.state).command(Command::Lost(1)).into_iter().collect()
+        }
+        Told::Unfit(_) => {
+            one(hub, attendee, Members { id, ..members(channel, MembersKind::Hidden) })
+        }
+    }
 }
 
-/// Who is there, in as many packets as it takes.
-fn all(channel: &ByteString, roll: &Roll, id: Option<u64>) -> Vec<Members> {
+/// Who is there, in as many packets as it takes, of about so many bytes.
+fn all(channel: &ByteString, roll: &Roll, id: Option<u64>, most: usize) -> Vec<Members> {
     let mut packets = Vec::new();
     let mut told = Members { id, ..members(channel, MembersKind::All) };
     let mut bytes = 0;
     for present in roll.present() {
         let member = present.member();
         bytes += weight(&member);
-        if told.members.len() == IN_A_PACKET
-            || (bytes > BYTES_IN_A_PACKET && bytes > weight(&member))
-        {
+        if told.members.len() == IN_A_PACKET || (bytes > most && bytes > weight(&member)) {
             let full = std::mem::take(&mut told.members);
             packets.push(Members { more: true, members: full, ..told.clone() });
             bytes = weight(&member);

@@ -9,7 +9,9 @@ use futures_util::FutureExt;
 use moorline_core::{BoxFuture, Runtime};
 
 use crate::ServerConnection;
+use crate::error::panic_text;
 use crate::listeners::Outcome;
+use crate::server::hooks::Hooks;
 use crate::sync::lock;
 
 /// What happens to a room (R31). A room is made by the first connection that enters it, and is gone with the last that leaves.
@@ -35,15 +37,15 @@ const MAX_WAITING: usize = 16_384;
 type Hook = Arc<dyn Fn(RoomEvent) -> Option<BoxFuture<'static, ()>> + Send + Sync>;
 
 /// The hooks for rooms. They run in a task of their own, one after another: no connection waits for them.
-#[derive(Clone, Default)]
 pub(crate) struct RoomEvents {
     inner: Arc<Inner>,
 }
 
-#[derive(Default)]
 struct Inner {
     hooks: Mutex<Vec<Hook>>,
     queue: Mutex<Queue>,
+    /// Who hears of a hook that panics.
+    others: Arc<Hooks>,
 }
 
 #[derive(Default)]
@@ -56,6 +58,11 @@ struct Queue {
 }
 
 impl RoomEvents {
+    pub(super) fn new(others: Arc<Hooks>) -> Self {
+        let (hooks, queue) = (Mutex::default(), Mutex::default());
+        Self { inner: Arc::new(Inner { hooks, queue, others }) }
+    }
+
     pub(in crate::server) fn add<F, R, M>(&self, hook: F)
     where
         F: Fn(RoomEvent) -> R + Send + Sync + 'static,
@@ -79,7 +86,7 @@ impl RoomEvents {
         }
         queue.told = true;
         drop(queue);
-        runtime.spawn("room hooks", Box::pin(run(self.inner.clone())));
+        runtime.spawn("room hooks", Box::pin(run(self.inner.clone(), runtime.clone())));
     }
 }
 
@@ -104,7 +111,7 @@ impl Queue {
     }
 }
 
-async fn run(inner: Arc<Inner>) {
+async fn run(inner: Arc<Inner>, runtime: Arc<dyn Runtime>) {
     loop {
         let event = {
             let mut queue = lock(&inner.queue);
@@ -122,8 +129,9 @@ async fn run(inner: Arc<Inner>) {
                     future.await;
                 }
             };
-            // A hook that panics has nobody to tell: the others still run.
-            let _told = AssertUnwindSafe(called).catch_unwind().await;
+            if let Err(panic) = AssertUnwindSafe(called).catch_unwind().await {
+                inner.others.failed(&runtime, panic_text(&*panic));
+            }
         }
     }
 }

@@ -23,6 +23,8 @@ pub(in crate::server) struct Tally {
     refused: Bucket,
     /// How much of what stands beside its messages a client may still say again, which is not counted.
     restores: usize,
+    /// The same, since something was lost on the way to it.
+    regains: usize,
     flooded: bool,
 }
 
@@ -45,6 +47,12 @@ impl Tally {
     /// It is open: at first a client says again what stood when it was lost, which may be as many joins as it may have.
     pub(in crate::server) fn opened(&mut self, channels: usize) {
         self.restores = channels.saturating_add(RESTORES);
+    }
+
+    /// Something was lost on the way to the client, which is on so many channels: once it hears of that it says them again,
+    /// whatever else it says meanwhile.
+    pub(in crate::server) fn lost(&mut self, channels: usize) {
+        self.regains = channels.saturating_add(RESTORES);
     }
 
     /// One more message, with what it costs in bytes.
@@ -95,16 +103,23 @@ impl Tally {
         Told::Refused(Refusal::for_now(CODE, text, wait))
     }
 
-    /// Whether it is part of what a client says again as it comes back, before its first message.
+    /// Whether it is part of what a client says again as it comes back, before its first message, or after a loss.
     fn restores(&mut self, exchange: &Exchange) -> bool {
         let says_again = match exchange {
             Exchange::State(packet) => {
-                matches!(**packet, Packet::Join(_) | Packet::Profile(_) | Packet::Query(_))
+                let packet = &**packet;
+                let is_join = matches!(packet, Packet::Join(_) | Packet::Members(_));
+                is_join || matches!(packet, Packet::Profile(_) | Packet::Query(_))
             }
             _ => false,
         };
         self.restores = if says_again { self.restores.saturating_sub(1) } else { 0 };
-        self.restores > 0
+        if self.restores > 0 || !says_again {
+            return says_again;
+        }
+        let regains = self.regains > 0;
+        self.regains = self.regains.saturating_sub(1);
+        regains
     }
 }
 

@@ -10,10 +10,10 @@ use moorline_core::wire::{AnswerBody, Ask, Asked, ErrorPacket, Query};
 use moorline_core::{Asker, Prepared};
 
 use super::live::{self, Live};
-use super::telling::{packet, room, tell};
-use super::{After, Full};
+use super::{After, Full, packet};
 use crate::error::panic_text;
 use crate::server::hub::Attendee;
+use crate::server::telling::{room, tell};
 use crate::server::{Core, guard};
 use crate::shared::Shared;
 use crate::sync::{WaitList, lock, wait_until};

@@ -8,7 +8,6 @@ mod desk;
 mod limits;
 mod live;
 mod roster;
-mod telling;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,6 +16,7 @@ use std::task::Waker;
 
 use futures_util::future::AbortHandle;
 use moorline_core::QueryEngine;
+use moorline_core::wire::{Answer, AnswerBody, Asked, Packet};
 
 pub(super) use self::desk::Desk;
 use self::desk::Joiner;
@@ -123,4 +123,8 @@ impl Server {
     pub fn queries(&self) -> QueryStats {
         self.core.queries.stats()
     }
+}
+
+fn packet(id: Option<u64>, asked: Option<&Asked>, body: AnswerBody) -> Packet {
+    Packet::Answer(Box::new(Answer { id, asked: asked.cloned(), body }))
 }

@@ -8,13 +8,13 @@ use std::task::Waker;
 use moorline_core::Rows;
 use moorline_core::wire::{AnswerBody, Asked, ErrorPacket};
 
-use super::After;
 use super::desk::{Desk, Joiner};
 use super::live::{Changes, Live};
-use super::telling::{Told, fit, packet, tell, tell_all};
+use super::{After, packet};
 use crate::query::pack;
 use crate::server::Core;
 use crate::server::fanout::Fanout;
+use crate::server::telling::{Told, fit, tell, tell_all};
 use crate::sync::lock;
 
 /// See the [module](self). The query's task has it alone.

@@ -2,10 +2,11 @@
 
 use futures_util::future::join_all;
 use moorline::query::QueryOptions;
-use moorline::{Binary, Json};
+use moorline::server::QueryLimits;
+use moorline::{Binary, Json, Network};
 
 use super::data::{Table, View, watch, watch_as};
-use crate::stage::{A_MINUTE, Journal, Pair, Stage, Virtual};
+use crate::stage::{A_MINUTE, Journal, MS, Pair, SECOND, Stage, Virtual};
 
 behaviours![
     r40_sets_share_one_query_until_the_last_one_leaves,
@@ -15,11 +16,14 @@ behaviours![
     r40_two_texts_of_one_query_are_both_told,
     r40_packed_or_not_is_one_evaluation,
     r40_much_is_given_as_there_is_room,
+    r40_one_that_nobody_wants_once_its_rows_have_come_is_ended,
+    r38_what_is_taken_back_holds_no_place,
 ];
 
 in_virtual_time![
     seeds: 2;
     r40_a_thousand_subscribers_cost_one_evaluation,
+    r40_rows_that_another_set_has_asked_for_hide_no_change,
 ];
 
 async fn pair(stage: &Stage, table: &Table) -> Pair {
@@ -49,6 +53,58 @@ async fn r40_sets_share_one_query_until_the_last_one_leaves(stage: Stage) {
         set.unsubscribe("numbers");
     }
     stage.until("the engine drops it", || table.live() == 0).await;
+}
+
+async fn r40_one_that_nobody_wants_once_its_rows_have_come_is_ended(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let Pair { server, connection, .. } = pair(&stage, &table).await;
+    let (stays, comes) = (connection.query_set(), connection.query_set());
+    let (changes, rows) = (View::default(), View::default());
+    stays.subscribe("numbers", changes.ear(), changes.errors(), Default::default());
+    stage.until("it is live", || table.live() == 1).await;
+    table.shut(true);
+    comes.retrieve("numbers", rows.ear(), rows.errors(), Default::default());
+    stage.sleep(SECOND).await;
+    assert!(stays.unsubscribe("numbers"));
+    table.shut(false);
+    stage.sees(&rows, &table).await;
+    stage.until("it is over", || server.queries() == Default::default()).await;
+    stage.until("the engine drops it", || table.live() == 0).await;
+}
+
+async fn r38_what_is_taken_back_holds_no_place(stage: Stage) {
+    let table = Table::of(&[(1, 10)]);
+    let limits = QueryLimits::default().per_connection(3);
+    let server = stage.server().queries(table.clone()).query_limits(limits);
+    let Pair { server, connection, .. } = stage.pair_of(server, stage.client()).await;
+    let set = connection.query_set();
+    for typed in 0..20 {
+        let (query, view) = (format!("never {typed}"), View::default());
+        set.retrieve(&*query, view.ear(), view.errors(), Default::default());
+        stage.until("it is asked", || server.queries().shared == 1).await;
+        assert!(set.unsubscribe(&query));
+        stage.until("it is over", || server.queries().shared == 0).await;
+    }
+    stage.sees(&watch(&set, "numbers"), &table).await;
+}
+
+/// Rows that were asked for before a write come to a set that has asked after it.
+async fn r40_rows_that_another_set_has_asked_for_hide_no_change(stage: Virtual) {
+    let network = Network::builder(stage.runtime()).latency(100 * MS..=100 * MS).build();
+    let table = Table::of(&[(1, 10)]);
+    let server = stage.server().queries(table.clone()).add_acceptor(network.acceptor("far"));
+    let _server = server.run().await;
+    let connection = stage.client().over(network.transport("far")).connect().await;
+    let (first, second) = (connection.query_set(), connection.query_set());
+    let rows = View::default();
+    first.retrieve("numbers", rows.ear(), rows.errors(), Default::default());
+    stage.sleep(150 * MS).await;
+    let view = watch(&second, "numbers");
+    stage.sleep(80 * MS).await;
+    table.set(2, Some(20));
+    stage.sees(&view, &table).await;
+    table.set(3, Some(30));
+    stage.sees(&view, &table).await;
 }
 
 async fn r40_connections_share_one_query(stage: Stage) {

@@ -53,11 +53,11 @@ impl Copy {
         for (id, mutant) in mutants.iter().enumerate() {
             files.entry(&mutant.file).or_default().push((id, mutant));
         }
-        let mut left: BTreeSet<usize> = BTreeSet::new();
+        let mut left: BTreeSet<usize> = (0..mutants.len()).collect();
         for _ in 0..ROUNDS {
             let mut planted = HashMap::new();
             for (file, all) in &mut files {
-                all.retain(|(id, _)| left.is_empty() || left.contains(id));
+                all.retain(|(id, _)| left.contains(id));
                 let source = self.original(file)?;
                 let text =
                     plant::plant(&source, all).map_err(|error| format!("{file}: {error}"))?;

@@ -72,6 +72,9 @@ pub(crate) fn run(parts: &[&str]) -> Result<(), String> {
             try_all(&copy, package, &mutants, &mut tally)?;
         }
     }
+    if tally.is_empty() {
+        return Err(format!("nothing to change in files whose path has one of {parts:?} in it"));
+    }
     report(&tally)
 }
 

@@ -181,8 +181,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "what stands not told anew after a gap",
         edits: &[Edit {
             file: "src/driver/tell.rs",
-            old: "let standing = self.role.standing(&self.shared, true);",
-            new: "let standing = self.role.standing(&self.shared, false);",
+            old: "self.restates |= matches!(event, Event::Recovery(Recovery::Gap { .. }));",
+            new: "",
         }],
     },
     Mutation {
@@ -208,7 +208,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a channel not joined again in a new session",
         edits: &[Edit {
             file: "src/client/standing/channels.rs",
-            old: "filter(|(_, one)| one.changed || all)",
+            old: "filter(|(_, one)| one.changed || again)",
             new: "filter(|(_, one)| one.changed)",
         }],
     },
@@ -275,7 +275,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a query that nobody wants not ended",
         edits: &[Edit {
             file: "src/client/standing/queries.rs",
-            old: "        if shared.subscribed || shared.lingers {
+            old: "        if shared.subscribed || shared.lingers || shared.asks > 0 {
             self.ended.push(asked.clone());
         }",
             new: "",
@@ -285,7 +285,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a query not asked again in a new session",
         edits: &[Edit {
             file: "src/client/standing/queries.rs",
-            old: "if !(shared.changed || all) {",
+            old: "if !(shared.changed || again) {",
             new: "if !shared.changed {",
         }],
     },

@@ -1,14 +1,14 @@
-//! What one connection is told of a query.
+//! What one connection is told by itself.
 
 use std::sync::Arc;
 use std::task::Waker;
 
 use moorline_core::machine::Outgoing;
-use moorline_core::wire::{Answer, AnswerBody, Asked, EncodeError, ErrorPacket, Packet};
+use moorline_core::wire::{EncodeError, ErrorPacket, Packet, cost};
 use moorline_core::{Class, Frame, Runtime};
 
-use crate::server::fanout::Fanout;
-use crate::shared::Shared;
+use super::fanout::Fanout;
+use crate::shared::{Command, Shared};
 use crate::sync::{lock, wait_until};
 
 /// Whether one could be told.
@@ -17,10 +17,6 @@ pub(super) enum Told {
     /// Too much waits for it.
     NoRoom,
     Unfit(ErrorPacket),
-}
-
-pub(super) fn packet(id: Option<u64>, asked: Option<&Asked>, body: AnswerBody) -> Packet {
-    Packet::Answer(Box::new(Answer { id, asked: asked.cloned(), body }))
 }
 
 /// Tells one of something small, which may get lost for want of room: it is then told that.
@@ -46,6 +42,11 @@ pub(super) fn tell_all(shared: &Shared, frames: Vec<Result<Frame, EncodeError>>)
         return Told::NoRoom;
     }
     let connected = state.status.is_connected();
+    let bytes = fitting.iter().map(cost).sum();
+    if !connected && fitting.len() > 1 && !state.buffers_all(fitting.len(), bytes) {
+        // A part of it would be taken for all.
+        return Told::Yes(state.command(Command::Lost(1)).into_iter().collect());
+    }
     let wakes = fitting.into_iter().filter_map(|frame| {
         let outgoing = Outgoing::new(frame, Class::AtLeastOnce);
         if connected { state.overfill(outgoing) } else { state.broadcast(outgoing).1 }
