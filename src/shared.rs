@@ -112,6 +112,8 @@ pub(crate) enum Command {
     Ping,
     /// What stands for this end beside its messages has changed.
     Standing,
+    /// What the peer has said makes it necessary to tell it of that.
+    Restate,
     /// Which features are held back has changed (a server's).
     Throttle,
     /// Where the application stands (a client's).
@@ -257,6 +259,9 @@ impl State {
             Command::Standing if matches!(self.commands.last(), Some(Command::Standing)) => {
                 return None;
             }
+            Command::Restate if matches!(self.commands.last(), Some(Command::Restate)) => {
+                return None;
+            }
             Command::Throttle if matches!(self.commands.last(), Some(Command::Throttle)) => {
                 return None;
             }
@@ -264,6 +269,7 @@ impl State {
             | Command::AppState(_)
             | Command::Network(_)
             | Command::Standing
+            | Command::Restate
             | Command::Throttle
             | Command::Cut
             | Command::Cancel(_)

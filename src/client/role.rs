@@ -12,7 +12,7 @@ use moorline_core::{BoxFuture, ConnectRequest, ConnectionId, Transport};
 use super::Standing;
 use crate::Event;
 use crate::delivery::Item;
-use crate::driver::{Admitted, Attempt, Extent, Heard, Link, Role};
+use crate::driver::{Admitted, Attempt, Heard, Link, Role};
 use crate::error::panic_text;
 use crate::server::Admission;
 use crate::shared::Shared;
@@ -123,8 +123,12 @@ impl Role for ClientRole {
         }
     }
 
-    fn standing(&mut self, shared: &Arc<Shared>, extent: Extent) -> Vec<Outgoing> {
-        self.standing.tell(shared, extent)
+    fn missed(&mut self) {
+        self.standing.missed();
+    }
+
+    fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {
+        self.standing.tell(shared, all)
     }
 
     fn take_hook(&mut self) -> Option<BoxFuture<'static, ()>> {

@@ -26,7 +26,7 @@ use self::gate::Gate;
 pub(crate) use self::gate::Verdict;
 pub(crate) use self::link::Link;
 use self::parts::{Part, Parts};
-pub(crate) use self::role::{Admitted, Attempt, Coming, Extent, Heard, Role};
+pub(crate) use self::role::{Admitted, Attempt, Coming, Heard, Role};
 use crate::requests;
 use crate::server::Admission;
 use crate::shared::{Adoption, Command, Shared};
@@ -99,7 +99,7 @@ pub(crate) struct Driver<R: Role> {
     kept: usize,
     /// How much was lost on the way to the peer when its role was last told.
     lost: u64,
-    /// An answer to what stands was lost on the way here: it is to be told anew.
+    /// What the peer has told makes it necessary to tell it what stands.
     restates: bool,
     /// No handle is left, or the connection is over: end when closed.
     abandoned: bool,
@@ -246,6 +246,7 @@ impl<R: Role> Driver<R> {
                 Command::Cancel(ticket) => self.tell(Input::Cancel(ticket)),
                 Command::Adopt(adoption) => self.adopt(*adoption),
                 Command::Standing => self.tell_standing(),
+                Command::Restate => self.restates = true,
                 Command::Throttle => self.tell_throttled(),
                 Command::Ping => self.tell(Input::Ping),
                 Command::AppState(app) => self.tell(Input::AppState(app)),
@@ -455,13 +456,11 @@ impl<R: Role> Driver<R> {
 
     /// Tells the peer what stands for this end, before anything else.
     fn restore(&mut self, resumed: bool) {
-        let mut extent = Extent::News;
         if !resumed {
             self.role.session_over();
-            extent = Extent::All;
             self.restates = false;
         }
-        let standing = self.role.standing(&self.shared, extent);
+        let standing = self.role.standing(&self.shared, !resumed);
         if !standing.is_empty() || !resumed {
             self.tell(Input::Restore(standing, resumed));
         }
@@ -470,23 +469,19 @@ impl<R: Role> Driver<R> {
     /// Tells the peer what has changed of that. While there is no connection it waits for the next one.
     fn tell_standing(&mut self) {
         if self.machine.status().is_connected() {
-            self.tell_of(Extent::News);
+            let standing = self.role.standing(&self.shared, false);
+            standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
         }
     }
 
-    /// Tells the peer anew what it has answered, since an answer was lost: once for all losses until what was told before is
-    /// on its way.
+    /// Tells the peer what its own packets have made necessary: all of that at once, when what was told before is on its way.
+    /// So a peer that asks for more and more makes nothing grow.
     fn restate(&mut self) {
         if self.restates && self.machine.status().is_connected() && !self.machine.state_waits() {
             self.restates = false;
-            self.tell_of(Extent::Answered);
+            self.tell_standing();
             self.drain();
         }
-    }
-
-    fn tell_of(&mut self, extent: Extent) {
-        let standing = self.role.standing(&self.shared, extent);
-        standing.into_iter().for_each(|outgoing| self.tell(Input::Send(outgoing)));
     }
 
     fn deliver(&mut self, count: usize) {

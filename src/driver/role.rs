@@ -43,17 +43,6 @@ pub(crate) enum Heard {
     Refused(Item, Refusal),
 }
 
-/// How much of what stands beside the messages is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// What the peer does not know.
-    News,
-    /// That, and what it has answered: an answer was lost.
-    Answered,
-    /// All: the peer knows nothing any more.
-    All,
-}
-
 /// What only one side's connections do.
 pub(crate) trait Role: Send + 'static {
     /// Makes a link (a client's).
@@ -117,8 +106,11 @@ pub(crate) trait Role: Send + 'static {
         Ok(())
     }
 
-    /// What stands for this end beside its messages.
-    fn standing(&mut self, shared: &Arc<Shared>, extent: Extent) -> Vec<Outgoing>;
+    /// What stands for this end beside its messages, and the peer does not know, or all of it.
+    fn standing(&mut self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing>;
+
+    /// Something was lost on the way here: what the peer has answered has to be asked for again.
+    fn missed(&mut self) {}
 
     /// Something was lost on the way to the peer, which will be told so.
     fn lost(&mut self) {}

@@ -64,7 +64,10 @@ impl<R: Role> Driver<R> {
             self.hook = Some(hook);
             self.hook_woken = true;
         }
-        self.restates |= matches!(event, Event::Recovery(Recovery::Gap { .. }));
+        if matches!(event, Event::Recovery(Recovery::Gap { .. })) {
+            self.role.missed();
+            self.restates = true;
+        }
         lock(&self.shared.delivery).dispatch(event, &mut self.wakes);
     }
 

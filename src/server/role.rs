@@ -23,7 +23,7 @@ use super::run::command;
 use super::sessions::{ClientSide, Seat};
 use super::{Admission, Authenticator, Core, ServerConnection, Visitor, telling};
 use crate::delivery::Item;
-use crate::driver::{Admitted, Attempt, Coming, Extent, Heard, Role, Verdict};
+use crate::driver::{Admitted, Attempt, Coming, Heard, Role, Verdict};
 use crate::error::panic_text;
 use crate::sending;
 use crate::shared::{Command, Shared};
@@ -410,7 +410,7 @@ impl Role for ServerRole {
         }
     }
 
-    fn standing(&mut self, shared: &Arc<Shared>, _: Extent) -> Vec<Outgoing> {
+    fn standing(&mut self, shared: &Arc<Shared>, _all: bool) -> Vec<Outgoing> {
         let properties = {
             let mut state = lock(&shared.state);
             std::mem::take(&mut state.properties_changed).then(|| state.properties.clone())

@@ -7,8 +7,6 @@ use bytestring::ByteString;
 use moorline_core::wire::{ErrorPacket, Join, Leave, Members, MembersKind, Packet, Profile};
 use moorline_core::{ErrorEvent, Event, Member, Origin, Presence, PresenceChange};
 
-use crate::driver::Extent;
-
 /// See the [module](self).
 #[derive(Default)]
 pub(crate) struct Channels {
@@ -32,7 +30,7 @@ pub(crate) struct Membership {
     pub(crate) echo: bool,
     pub(crate) presence: bool,
     pub(crate) stage: Stage,
-    /// The server has to be told of it.
+    /// The server has to be told of it, or asked who is there.
     changed: bool,
     /// Who is there; `None` while it is not known.
     pub(crate) members: Option<BTreeMap<ByteString, Member>>,
@@ -142,29 +140,22 @@ impl Channels {
     }
 
     /// What the server does not know: the profile, then the channels, in their order (R29).
-    pub(crate) fn tell(&mut self, extent: Extent, packets: &mut Vec<Packet>) {
-        let again = extent != Extent::News;
+    pub(crate) fn tell(&mut self, all: bool, packets: &mut Vec<Packet>) {
         let echo = self.profile_changed.take();
-        if echo.is_some() || (extent == Extent::All && self.profile.is_some()) {
+        if echo.is_some() || (all && self.profile.is_some()) {
             // To those who come back anew their profile is no news of their own.
             let echo = echo.unwrap_or(Some(false));
             packets.push(Packet::Profile(Profile { data: self.profile.clone(), echo }));
         }
-        let mut told: Vec<_> =
-            self.all.iter_mut().filter(|(_, one)| one.changed || again).collect();
+        let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| one.changed || all).collect();
         told.sort_by_key(|(_, one)| one.order);
         let mut gone = Vec::new();
         for (channel, one) in told {
             one.changed = false;
             match one.stage {
                 Stage::Refused(_) => {}
-                // The server knows that; what it has told of the members may be lost.
-                Stage::Joined if extent == Extent::Answered => {
-                    one.coming.clear();
-                    if one.presence {
-                        packets.push(ask(channel, None));
-                    }
-                }
+                // The server knows that; what it has told of the members is lost.
+                Stage::Joined if !all => packets.push(ask(channel, None)),
                 Stage::Wanted | Stage::Joined => {
                     // The answer begins anew.
                     one.coming.clear();
@@ -180,14 +171,27 @@ impl Channels {
         }
         gone.iter().for_each(|channel| drop(self.all.remove(channel)));
         for asked in self.asked.values_mut() {
-            if again || asked.id.is_none() {
-                // Under another number: the rest of an answer that was lost in part may still come.
+            if all || asked.id.is_none() {
                 self.asks += 1;
                 asked.id = Some(self.asks);
                 asked.coming.clear();
                 packets.push(ask(&asked.channel, asked.id));
             }
         }
+    }
+
+    /// What the server has told of members is lost, or of a join.
+    pub(crate) fn missed(&mut self) {
+        for one in self.all.values_mut() {
+            one.coming.clear();
+            one.changed |= match one.stage {
+                Stage::Wanted => true,
+                Stage::Joined => one.presence,
+                Stage::Leaving(_) | Stage::Refused(_) => false,
+            };
+        }
+        // They get another number: the rest of an answer that was lost in part may still come.
+        self.asked.values_mut().for_each(|asked| asked.id = None);
     }
 
     /// The server has told of members.

@@ -19,7 +19,6 @@ pub(crate) use self::channels::Stage;
 use self::queries::Queries;
 pub(crate) use self::queries::{Callbacks, Told, Wanted};
 use crate::delivery::Item;
-use crate::driver::Extent;
 use crate::listeners;
 use crate::query;
 use crate::sending;
@@ -68,15 +67,22 @@ impl Standing {
         changed
     }
 
-    /// What the server is told of it now.
-    pub(crate) fn tell(&self, shared: &Arc<Shared>, extent: Extent) -> Vec<Outgoing> {
+    /// Something that the server has told is lost: it has to be asked for again.
+    pub(crate) fn missed(&self) {
+        let mut state = lock(&self.state);
+        state.channels.missed();
+        state.queries.missed();
+    }
+
+    /// What the server does not know yet, or all of it.
+    pub(crate) fn tell(&self, shared: &Arc<Shared>, all: bool) -> Vec<Outgoing> {
         let Some(codec) = shared.codec.get() else { return Vec::new() };
         let limit = lock(&shared.state).max_frame;
         let (packets, query) = {
             let mut state = lock(&self.state);
             let mut packets = Vec::new();
-            state.channels.tell(extent, &mut packets);
-            (packets, state.queries.tell(extent))
+            state.channels.tell(all, &mut packets);
+            (packets, state.queries.tell(all))
         };
         let mut frames: Vec<_> =
             packets.into_iter().filter_map(|packet| codec.encode(packet).ok()).collect();
@@ -148,7 +154,7 @@ impl News {
         self.wakes.into_iter().for_each(Waker::wake);
         drop(self.dropped);
         if self.tell {
-            let waker = lock(&shared.state).command(Command::Standing);
+            let waker = lock(&shared.state).command(Command::Restate);
             wake(waker);
         }
         if self.results.is_empty() {

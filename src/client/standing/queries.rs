@@ -8,7 +8,6 @@ use moorline_core::wire::{Answer, AnswerBody, Ask, Asked, Query};
 use moorline_core::{Event, QueryError, QueryFailure};
 
 use super::News;
-use crate::driver::Extent;
 use crate::query::QueryResult;
 
 /// How many queries that ended before their rows had come are remembered.
@@ -153,34 +152,27 @@ impl Queries {
     }
 
     /// What the server does not know. To one that knows nothing any more, all of it: whoever wanted rows wants them again.
-    pub(crate) fn tell(&mut self, extent: Extent) -> Query {
-        let end = std::mem::take(&mut self.ended);
-        let again = extent != Extent::News;
-        if again {
-            self.ids.clear();
-        }
-        if extent == Extent::All {
+    pub(crate) fn tell(&mut self, all: bool) -> Query {
+        if all {
+            self.missed();
             // What was asked before is not answered any more.
+            self.ended.clear();
             self.unsure.clear();
-            self.all.values_mut().for_each(|shared| (shared.asks, shared.unsure) = (0, false));
+            for shared in self.all.values_mut() {
+                (shared.asks, shared.unsure, shared.lingers) = (0, false, false);
+            }
         }
+        let end = std::mem::take(&mut self.ended);
         let mut ask = Vec::new();
         for (asked, shared) in &mut self.all {
-            if again {
-                shared.id = None;
-                for one in &mut shared.wanted {
-                    one.awaits_rows = one.retrieve;
-                    one.told = false;
-                }
-            }
-            if !(shared.changed || again) {
+            if !shared.changed {
                 continue;
             }
             shared.changed = false;
             let fresh = |one: &Wanted| !one.told;
             let retrieve = shared.wanted.iter().any(|one| fresh(one) && one.awaits_rows);
             let subscribe = shared.wanted.iter().any(|one| one.subscribe);
-            let news = retrieve || (subscribe && (again || !shared.subscribed));
+            let news = retrieve || (subscribe && !shared.subscribed);
             shared.subscribed = subscribe;
             shared.wanted.iter_mut().for_each(|one| one.told = true);
             if news {
@@ -193,6 +185,20 @@ impl Queries {
             }
         }
         Query { ask, end }
+    }
+
+    /// What the server has told of queries is lost: all are asked anew, and what it still tells of them is not heard.
+    pub(crate) fn missed(&mut self) {
+        self.ids.clear();
+        for shared in self.all.values_mut() {
+            shared.id = None;
+            shared.changed = true;
+            shared.lingers |= std::mem::take(&mut shared.subscribed);
+            for one in &mut shared.wanted {
+                one.awaits_rows = one.retrieve;
+                one.told = false;
+            }
+        }
     }
 
     /// The server has told of a query.
@@ -235,7 +241,8 @@ impl Queries {
         };
         let Some(shared) = self.all.get_mut(asked) else {
             // It was wanted once, and the server does not know that it is not any more: an error has crossed the ask.
-            if matches!(answer.body, AnswerBody::Named) && !self.ended.contains(asked) {
+            let known = self.ended.contains(asked) || self.ended.len() >= MAX_UNSURE;
+            if matches!(answer.body, AnswerBody::Named) && !known {
                 self.ended.push(asked.clone());
                 news.tell = true;
             }

@@ -179,11 +179,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "what stands not told anew after a gap",
-        edits: &[Edit {
-            file: "src/driver/tell.rs",
-            old: "self.restates |= matches!(event, Event::Recovery(Recovery::Gap { .. }));",
-            new: "",
-        }],
+        edits: &[Edit { file: "src/driver/tell.rs", old: "self.role.missed();", new: "" }],
     },
     Mutation {
         name: "a snapshot without the last member",
@@ -208,7 +204,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a channel not joined again in a new session",
         edits: &[Edit {
             file: "src/client/standing/channels.rs",
-            old: "filter(|(_, one)| one.changed || again)",
+            old: "filter(|(_, one)| one.changed || all)",
             new: "filter(|(_, one)| one.changed)",
         }],
     },
@@ -285,8 +281,11 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a query not asked again in a new session",
         edits: &[Edit {
             file: "src/client/standing/queries.rs",
-            old: "if !(shared.changed || again) {",
-            new: "if !shared.changed {",
+            old: "        if all {
+            self.missed();
+",
+            new: "        if all {
+",
         }],
     },
 ];
