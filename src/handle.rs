@@ -168,7 +168,7 @@ impl Handle {
     }
 
     fn encode(&self, message: Message) -> Result<Outgoing, SendError> {
-        let about = About::of(&message);
+        let about = About::of(&message, &*self.shared.runtime);
         self.encode_packet(Packet::Message(message), &about)
     }
 
@@ -179,7 +179,7 @@ impl Handle {
     ) -> Result<Outgoing, SendError> {
         let codec = self.codec().ok_or(SendError::NotConnected)?;
         let frame = codec.encode(packet)?;
-        Ok(about.outgoing(frame, &*self.shared.runtime))
+        Ok(about.outgoing(frame))
     }
 
     /// Waits for the next message that no listener hears. `None` when the connection is closed and will

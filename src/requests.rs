@@ -159,12 +159,12 @@ impl Handle {
         let mut asked = Asked { shared, id: None, ticket: 0 };
         let outgoing = {
             let codec = self.codec().ok_or(SendError::NotConnected)?;
-            let about = About::of(&message);
+            let about = About::of(&message, &*shared.runtime);
             let id = asked.begin();
             let frame = codec
                 .encode(Packet::Request(wire::Request { id, message }))
                 .map_err(SendError::from)?;
-            about.outgoing(frame, &*shared.runtime)
+            about.outgoing(frame)
         };
         let mut timer = shared.runtime.timer();
         timer.as_mut().reset(shared.runtime.now() + timeout);

@@ -1,7 +1,6 @@
 //! What a message is beside its frame.
 
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher, Hash};
-use std::time::Duration;
 
 use moorline_core::machine::Outgoing;
 use moorline_core::{Class, Frame, Message, Runtime, Time};
@@ -21,19 +20,20 @@ pub(crate) fn key(name: impl Hash) -> u64 {
 /// What has to be known of a message once it is encoded.
 pub(crate) struct About {
     class: Class,
-    ttl: Option<Duration>,
+    expires: Time,
     key: Option<u64>,
 }
 
 impl About {
-    pub(crate) fn of(message: &Message) -> Self {
+    pub(crate) fn of(message: &Message, runtime: &dyn Runtime) -> Self {
         let key = message.latest.then(|| key((&message.channel, &message.event)));
-        Self { class: message.class, ttl: message.time_to_live(), key }
+        let expires = message.time_to_live().map_or(Time::MAX, |ttl| runtime.now() + ttl);
+        Self { class: message.class, expires, key }
     }
 
-    pub(crate) fn outgoing(&self, frame: Frame, runtime: &dyn Runtime) -> Outgoing {
+    pub(crate) fn outgoing(&self, frame: Frame) -> Outgoing {
         let mut outgoing = Outgoing::new(frame, self.class);
-        outgoing.expires = self.ttl.map_or(Time::MAX, |ttl| runtime.now() + ttl);
+        outgoing.expires = self.expires;
         outgoing.key = self.key;
         outgoing
     }

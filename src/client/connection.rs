@@ -214,7 +214,7 @@ impl Connection {
         message: Message,
         echo: Option<bool>,
     ) -> impl Future<Output = Result<Receipt<'_>, SendError>> + Send + use<'_> {
-        let about = About::of(&message);
+        let about = About::of(&message, &*self.shared.runtime);
         let packet = Packet::Publish(Box::new(Publish { message, echo }));
         self.enqueue(self.encode_packet(packet, &about))
     }

@@ -14,26 +14,25 @@ use crate::shared::Shared;
 use crate::sync::lock;
 
 /// See the [module](self).
-pub(super) struct Fanout<'a> {
+pub(super) struct Fanout {
     packet: Packet,
     /// What a message is beside its frame; `None` for what stands beside messages.
     about: Option<About>,
-    runtime: &'a dyn Runtime,
     encoded: Vec<(Arc<dyn Codec>, Result<Frame, EncodeError>)>,
     pub(super) emitted: Emitted,
     /// To be woken once no lock is held.
     wakes: Vec<Waker>,
 }
 
-impl<'a> Fanout<'a> {
-    pub(super) fn of_message(message: Message, runtime: &'a dyn Runtime) -> Self {
-        let about = Some(About::of(&message));
-        Self { about, ..Self::of_packet(Packet::Message(message), runtime) }
+impl Fanout {
+    pub(super) fn of_message(message: Message, runtime: &dyn Runtime) -> Self {
+        let about = Some(About::of(&message, runtime));
+        Self { about, ..Self::of_packet(Packet::Message(message)) }
     }
 
-    pub(super) fn of_packet(packet: Packet, runtime: &'a dyn Runtime) -> Self {
+    pub(super) fn of_packet(packet: Packet) -> Self {
         let (encoded, wakes) = (Vec::new(), Vec::new());
-        Self { packet, about: None, runtime, encoded, emitted: Emitted::default(), wakes }
+        Self { packet, about: None, encoded, emitted: Emitted::default(), wakes }
     }
 
     /// As that one would be sent it; `None` where it has not said what it speaks.
@@ -53,7 +52,7 @@ impl<'a> Fanout<'a> {
         let Some(frame) = self.frame(shared) else { return };
         let sent = frame.is_ok_and(|frame| {
             let outgoing = match &self.about {
-                Some(about) => about.outgoing(frame, self.runtime),
+                Some(about) => about.outgoing(frame),
                 None => Outgoing::new(frame, Class::AtLeastOnce),
             };
             let (sent, waker) = lock(&shared.state).broadcast(outgoing);

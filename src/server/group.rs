@@ -215,7 +215,9 @@ impl ServerConnection {
         fanout.finish()
     }
 
-    /// Puts it on a channel, as if it had joined by itself; it is told who is there. No middleware is asked.
+    /// Puts it on a channel: its client hears what is sent there, and may leave it. No middleware is asked. What its client lists is
+    /// what it has joined by itself: this one is not in its [`channels`](crate::Connection::channels), it does not hear who else
+    /// is there, and a session that begins anew is not on it, so put it there in a hook for each connect.
     pub fn join(&self, channel: impl Into<ByteString>) {
         let join = Join { channel: channel.into(), echo: true, presence: true };
         self.inner.hub.join(&self.inner.attendee, join);

@@ -5,7 +5,7 @@ use std::task::Waker;
 
 use moorline_core::machine::Outgoing;
 use moorline_core::wire::{EncodeError, ErrorPacket, Packet, cost};
-use moorline_core::{Class, Frame, Runtime};
+use moorline_core::{Class, Frame};
 
 use super::fanout::Fanout;
 use crate::shared::{Command, Shared};
@@ -20,8 +20,8 @@ pub(super) enum Told {
 }
 
 /// Tells one of something small, which may get lost for want of room: it is then told that.
-pub(super) fn tell(shared: &Arc<Shared>, runtime: &dyn Runtime, packet: Packet) {
-    let mut fanout = Fanout::of_packet(packet, runtime);
+pub(super) fn tell(shared: &Arc<Shared>, packet: Packet) {
+    let mut fanout = Fanout::of_packet(packet);
     fanout.send(shared);
     let _told_if_it_is_missed = fanout.finish();
 }

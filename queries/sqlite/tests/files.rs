@@ -64,6 +64,24 @@ fn r42_what_another_connection_writes_is_noticed() {
 }
 
 #[test]
+fn r42_what_statements_write_is_a_change_once_they_are_committed() {
+    let directory = Directory::new();
+    Sim::new().run(async |sim| {
+        let engine = builder(&sim).open(directory.file()).unwrap();
+        script(&engine, support::SCHEMA).await;
+        let mut query = ask(&engine, "SELECT item FROM menu").await;
+        query.rows().await.unwrap();
+        engine.execute("BEGIN", []).await.unwrap();
+        engine.execute("INSERT INTO menu VALUES ('tea', 1)", []).await.unwrap();
+        no_change(&sim, &mut query).await;
+        engine.execute("INSERT INTO menu VALUES ('pie', 1)", []).await.unwrap();
+        no_change(&sim, &mut query).await;
+        engine.execute("COMMIT", []).await.unwrap();
+        assert_eq!(change(&mut query).await, [r#"+{"item":"pie"}"#, r#"+{"item":"tea"}"#]);
+    });
+}
+
+#[test]
 fn r42_others_are_looked_for_only_while_somebody_wants_to_know() {
     let directory = Directory::new();
     Sim::new().run(async |sim| {

@@ -27,22 +27,6 @@ fn r42_what_is_rolled_back_is_no_change() {
 }
 
 #[test]
-fn r42_what_statements_write_is_a_change_once_they_are_committed() {
-    Sim::new().run(async |sim| {
-        let engine = engine(&sim).await;
-        let mut query = ask(&engine, "SELECT item FROM menu").await;
-        query.rows().await.unwrap();
-        engine.execute("BEGIN", []).await.unwrap();
-        engine.execute("INSERT INTO menu VALUES ('tea', 1)", []).await.unwrap();
-        no_change(&sim, &mut query).await;
-        engine.execute("INSERT INTO menu VALUES ('pie', 1)", []).await.unwrap();
-        no_change(&sim, &mut query).await;
-        engine.execute("COMMIT", []).await.unwrap();
-        assert_eq!(change(&mut query).await, [r#"+{"item":"pie"}"#, r#"+{"item":"tea"}"#]);
-    });
-}
-
-#[test]
 fn r42_work_that_panics_is_rolled_back_and_the_next_goes_on() {
     let sim = Sim::new();
     sim.allow_task_panics();

@@ -81,7 +81,7 @@ impl Roll {
     /// Sends that to all for whom `wants` holds, but for one.
     pub(in crate::server) fn send(
         &self,
-        fanout: &mut Fanout<'_>,
+        fanout: &mut Fanout,
         but: Option<u64>,
         wants: impl Fn(&Membership) -> bool,
     ) {

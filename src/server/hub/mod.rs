@@ -350,7 +350,7 @@ impl Hub {
 
     /// Sends one connection what stands beside its messages.
     pub(super) fn tell(&self, attendee: &Arc<Attendee>, packet: Packet) {
-        telling::tell(&attendee.shared, &*self.runtime, packet);
+        telling::tell(&attendee.shared, packet);
     }
 }
 

@@ -69,9 +69,9 @@ fn standing(
     own: Option<Members>,
 ) -> Vec<Waker> {
     if wants && !tells_nobody(hub, roll) {
-        return snapshot(hub, channel, roll, attendee, None, own);
+        return snapshot(channel, roll, attendee, None, own);
     }
-    one(hub, attendee, members(channel, MembersKind::Hidden))
+    one(attendee, members(channel, MembersKind::Hidden))
 }
 
 /// Somebody has gone.
@@ -89,7 +89,7 @@ pub(super) fn left(
         if echo.unwrap_or(membership.echo) && membership.presence && !tells_nobody(hub, roll) {
             let mut told = members(&key.1, MembersKind::Left);
             told.members.push(member.clone());
-            wakes.extend(one(hub, attendee, told));
+            wakes.extend(one(attendee, told));
         }
         wakes.extend(delta(hub, key, roll, MembersKind::Left, member, None));
     }
@@ -176,11 +176,11 @@ pub(super) fn answer(hub: &Hub, attendee: &Arc<Attendee>, ask: &Members) {
         }
         None if ask.id.is_none() => Vec::new(),
         Some((roll, _)) if !tells_nobody(hub, roll) => {
-            snapshot(hub, &ask.channel, roll, attendee, ask.id, None)
+            snapshot(&ask.channel, roll, attendee, ask.id, None)
         }
         _ => {
             let told = Members { id: ask.id, ..members(&ask.channel, MembersKind::Hidden) };
-            one(hub, attendee, told)
+            one(attendee, told)
         }
     };
     drop(roll);
@@ -227,13 +227,13 @@ fn review(hub: &Hub, key: &Key, roll: &mut Roll) -> Vec<Waker> {
     roll.hidden = hidden;
     if hidden {
         let told = Packet::Members(Box::new(members(&key.1, MembersKind::Hidden)));
-        let mut fanout = Fanout::of_packet(told, &*hub.runtime);
+        let mut fanout = Fanout::of_packet(told);
         roll.send(&mut fanout, None, |membership| membership.presence);
         return fanout.into_wakes();
     }
     let mut wakes = Vec::new();
     for told in all(&key.1, roll, None, BYTES_IN_A_PACKET) {
-        let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+        let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)));
         roll.send(&mut fanout, None, |membership| membership.presence);
         wakes.extend(fanout.into_wakes());
     }
@@ -255,14 +255,13 @@ fn delta(
     }
     let mut told = members(&key.1, kind);
     told.members.push(member);
-    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)));
     roll.send(&mut fanout, but, |membership| membership.presence);
     fanout.into_wakes()
 }
 
 /// Tells one who is there, and then its own coming: all of it, or nothing.
 fn snapshot(
-    hub: &Hub,
     channel: &ByteString,
     roll: &Roll,
     attendee: &Arc<Attendee>,
@@ -279,9 +278,7 @@ fn snapshot(
         Told::NoRoom => {
             lock(&attendee.shared.state).command(Command::Lost(1)).into_iter().collect()
         }
-        Told::Unfit(_) => {
-            one(hub, attendee, Members { id, ..members(channel, MembersKind::Hidden) })
-        }
+        Told::Unfit(_) => one(attendee, Members { id, ..members(channel, MembersKind::Hidden) }),
     }
 }
 
@@ -304,8 +301,8 @@ fn all(channel: &ByteString, roll: &Roll, id: Option<u64>, most: usize) -> Vec<M
     packets
 }
 
-fn one(hub: &Hub, attendee: &Arc<Attendee>, told: Members) -> Vec<Waker> {
-    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)), &*hub.runtime);
+fn one(attendee: &Arc<Attendee>, told: Members) -> Vec<Waker> {
+    let mut fanout = Fanout::of_packet(Packet::Members(Box::new(told)));
     fanout.send(&attendee.shared);
     fanout.into_wakes()
 }

@@ -121,7 +121,7 @@ impl Desk {
         drop(state);
         after.settle();
         for (asked, error) in refused {
-            self.tell_failure(core, &asked, error);
+            self.tell_failure(&asked, error);
         }
         self.prepare(core);
     }
@@ -136,7 +136,7 @@ impl Desk {
         let asked = query.ask.iter().map(|ask| &ask.asked);
         let end = query.end.iter().chain(asked.clone()).cloned().collect();
         self.hear(core, Query { ask: Vec::new(), end });
-        asked.for_each(|asked| self.tell_failure(core, asked, error.clone()));
+        asked.for_each(|asked| self.tell_failure(asked, error.clone()));
     }
 
     /// It asks again what it has asked: it has missed something, or wants more or less.
@@ -167,9 +167,9 @@ impl Desk {
         Joiner { desk, asked, serial, retrieve, subscribe, _turn: turn }
     }
 
-    fn tell_failure(&self, core: &Arc<Core>, asked: &Asked, error: ErrorPacket) {
+    fn tell_failure(&self, asked: &Asked, error: ErrorPacket) {
         let told = packet(None, Some(asked), AnswerBody::Failed(error));
-        tell(self.shared(), &*core.runtime, told);
+        tell(self.shared(), told);
     }
 
     /// Has the engine prepare those in line, as many at a time as may be.
@@ -227,7 +227,7 @@ impl Desk {
                 let limit = core.queries.limits.shared;
                 let message =
                     format!("this server answers {limit} queries, and can answer no more");
-                self.tell_failure(core, asked, ErrorPacket::new("queries_full", message));
+                self.tell_failure(asked, ErrorPacket::new("queries_full", message));
             }
             // It is answered already: its key told so.
             Some(Ok((_, false))) | None => {}
@@ -356,7 +356,7 @@ async fn prepare(
             let wanted = lock(&desk.state).all.get(&asked).is_some_and(|own| own.serial == serial);
             desk.failed(&asked, serial);
             if wanted {
-                desk.tell_failure(&core, &asked, error);
+                desk.tell_failure(&asked, error);
             }
         }
         Err(_) => {}

@@ -96,7 +96,6 @@ impl Roster {
         let (served, others): (BTreeMap<_, _>, _) =
             joiners.into_iter().partition(|(_, joiner)| joiner.retrieve == rows.is_some());
         self.joiners = others;
-        let core = self.core.clone();
         let mut answers = [None, None];
         let mut wakes = Vec::new();
         for joiner in served.into_values() {
@@ -105,7 +104,7 @@ impl Roster {
             if let (Some(rows), None) = (rows, &answer) {
                 let body = body(rows, true, compress);
                 let told = packet(Some(self.live.id(compress)), None, body);
-                *answer = Some(Fanout::of_packet(told, &*core.runtime));
+                *answer = Some(Fanout::of_packet(told));
             }
             self.serve_one(joiner, answer.as_mut(), &mut wakes);
         }
@@ -113,7 +112,7 @@ impl Roster {
         wakes.into_iter().for_each(Waker::wake);
     }
 
-    fn serve_one(&mut self, joiner: Joiner, rows: Option<&mut Fanout<'_>>, wakes: &mut Vec<Waker>) {
+    fn serve_one(&mut self, joiner: Joiner, rows: Option<&mut Fanout>, wakes: &mut Vec<Waker>) {
         let (number, shared) = (joiner.desk.number(), joiner.desk.shared());
         let Some(codec) = shared.codec.get() else { return };
         let id = self.live.id(joiner.asked.compress);
@@ -143,13 +142,12 @@ impl Roster {
 
     fn refuse(&self, joiner: &Joiner, error: ErrorPacket) {
         let told = packet(None, Some(&*joiner.asked), AnswerBody::Failed(error));
-        tell(joiner.desk.shared(), &*self.core.runtime, told);
+        tell(joiner.desk.shared(), told);
         joiner.desk.failed(&joiner.asked, joiner.serial);
     }
 
     /// Tells all who want to know what has changed.
     pub(super) fn tell(&mut self, changes: &Rows) {
-        let core = self.core.clone();
         let mut unfit = Vec::new();
         for compress in [false, true] {
             let all = self.subscribers.range((compress, 0)..=(compress, u64::MAX));
@@ -158,7 +156,7 @@ impl Roster {
                 continue;
             }
             let told = packet(Some(self.live.id(compress)), None, body(changes, false, compress));
-            let mut fanout = Fanout::of_packet(told, &*core.runtime);
+            let mut fanout = Fanout::of_packet(told);
             for (key, subscriber) in all {
                 let shared = subscriber.desk.shared();
                 let Some(frame) = fanout.frame(shared) else { continue };
@@ -173,7 +171,7 @@ impl Roster {
         for (key, error) in unfit {
             let told = packet(Some(self.live.id(key.0)), None, AnswerBody::Failed(error));
             let Some(subscriber) = self.subscribers.remove(&key) else { continue };
-            tell(subscriber.desk.shared(), &*core.runtime, told);
+            tell(subscriber.desk.shared(), told);
             subscriber.forget();
         }
         self.count();
@@ -183,11 +181,10 @@ impl Roster {
     pub(super) fn fail(&mut self, error: &ErrorPacket) {
         self.core.queries.end(&self.live);
         self.take(self.live.take_changes());
-        let core = self.core.clone();
         for compress in [false, true] {
             let failed = AnswerBody::Failed(error.clone());
             let told = packet(Some(self.live.id(compress)), None, failed);
-            let mut fanout = Fanout::of_packet(told, &*core.runtime);
+            let mut fanout = Fanout::of_packet(told);
             for (_, subscriber) in self.subscribers.range((compress, 0)..=(compress, u64::MAX)) {
                 fanout.send(subscriber.desk.shared());
                 subscriber.forget();
