@@ -37,8 +37,8 @@ struct Shared {
     lingers: bool,
     /// The server has to be told.
     changed: bool,
-    /// How often rows were asked for and have not come.
-    asks: u32,
+    /// Rows were asked for, and have not come.
+    asking: bool,
     /// Rows of an ask that is over may still come: which of several are the last is not known.
     unsure: bool,
 }
@@ -123,10 +123,10 @@ impl Queries {
     fn end(&mut self, asked: &Asked) {
         let Some(shared) = self.all.remove(asked) else { return };
         self.unname(asked, shared.id);
-        if shared.asks > 0 && self.unsure.len() < MAX_UNSURE {
+        if shared.asking && self.unsure.len() < MAX_UNSURE {
             self.unsure.insert(asked.clone());
         }
-        if shared.subscribed || shared.lingers || shared.asks > 0 {
+        if shared.subscribed || shared.lingers || shared.asking {
             self.ended.push(asked.clone());
         }
     }
@@ -159,13 +159,14 @@ impl Queries {
             self.ended.clear();
             self.unsure.clear();
             for shared in self.all.values_mut() {
-                (shared.asks, shared.unsure, shared.lingers) = (0, false, false);
+                (shared.unsure, shared.lingers) = (false, false);
             }
         }
         let end = std::mem::take(&mut self.ended);
         let mut ask = Vec::new();
         for (asked, shared) in &mut self.all {
-            if !shared.changed {
+            // One ask at a time: of which ask the next rows are is not told.
+            if !shared.changed || shared.asking {
                 continue;
             }
             shared.changed = false;
@@ -177,10 +178,7 @@ impl Queries {
             shared.wanted.iter_mut().for_each(|one| one.told = true);
             if news {
                 shared.lingers = false;
-                if retrieve {
-                    shared.unsure |= shared.asks > 0;
-                    shared.asks += 1;
-                }
+                shared.asking = retrieve;
                 ask.push(Ask { asked: asked.clone(), retrieve, subscribe });
             }
         }
@@ -194,6 +192,8 @@ impl Queries {
             shared.id = None;
             shared.changed = true;
             shared.lingers |= std::mem::take(&mut shared.subscribed);
+            // They may come, or be lost.
+            shared.unsure |= std::mem::take(&mut shared.asking);
             for one in &mut shared.wanted {
                 one.awaits_rows = one.retrieve;
                 one.told = false;
@@ -260,14 +260,14 @@ impl Queries {
 
     fn rows(&mut self, asked: &Asked, retrieve: bool, count: u64, rows: &Bytes, news: &mut News) {
         let Some(shared) = self.all.get_mut(asked) else { return };
-        shared.asks = shared.asks.saturating_sub(u32::from(retrieve));
+        shared.asking &= !retrieve;
         let mut gone = Vec::new();
         let mut at = 0;
         while let Some(one) = shared.wanted.get_mut(at) {
             let hears = if retrieve {
                 // Where they may be an older ask's, all that come are told: the last ones are right.
                 let again = shared.unsure && one.retrieve;
-                (one.told && std::mem::take(&mut one.awaits_rows)) || again
+                one.told && (std::mem::take(&mut one.awaits_rows) || again)
             } else {
                 // Changes before the rows that it waits for are in those.
                 one.subscribe && !one.awaits_rows
@@ -284,6 +284,8 @@ impl Queries {
                 at += 1;
             }
         }
+        // Who has come meanwhile is asked for now.
+        news.tell |= shared.changed && !shared.asking;
         let empty = shared.wanted.is_empty();
         news.dropped.extend(gone);
         if empty {

@@ -271,7 +271,7 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a query that nobody wants not ended",
         edits: &[Edit {
             file: "src/client/standing/queries.rs",
-            old: "        if shared.subscribed || shared.lingers || shared.asks > 0 {
+            old: "        if shared.subscribed || shared.lingers || shared.asking {
             self.ended.push(asked.clone());
         }",
             new: "",
