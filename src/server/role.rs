@@ -404,9 +404,10 @@ impl Role for ServerRole {
     }
 
     fn lost(&mut self) {
-        if let Some(attendee) = self.attendee.as_ref().filter(|_| self.core.limits.count_messages())
+        if let (Some(attendee), Some(desk), true) =
+            (&self.attendee, &self.desk, self.core.limits.count_messages())
         {
-            self.tally.lost(attendee.keys(Kind::Channel).len());
+            self.tally.lost(attendee.keys(Kind::Channel).len(), desk.count());
         }
     }
 

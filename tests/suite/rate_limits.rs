@@ -306,6 +306,12 @@ async fn r37_what_is_said_again_after_a_loss_is_not_counted(stage: Stage) {
     assert_eq!(own.lock().unwrap().len(), 0, "{own:?}");
     let known = |number| connection.channel(format!("channel {number}")).present().is_some();
     assert!((0..30).all(known));
+    // A profile is nothing that is said again then, and costs others something.
+    for _ in 0..2 {
+        connection.update_profile(&"ann").unwrap();
+        stage.sleep(SECOND).await;
+    }
+    refused(&stage, &own, 1).await;
 }
 
 async fn greeted(stage: &Stage) -> Stranger {

@@ -30,8 +30,10 @@ pub(crate) struct Membership {
     pub(crate) echo: bool,
     pub(crate) presence: bool,
     pub(crate) stage: Stage,
-    /// The server has to be told of it, or asked who is there.
+    /// The server has to be told of it.
     changed: bool,
+    /// What the server has told of its members is lost: it has to be asked who is there.
+    missed: bool,
     /// Who is there; `None` while it is not known.
     pub(crate) members: Option<BTreeMap<ByteString, Member>>,
     /// The first part of who is there, as long as the rest has not come.
@@ -41,7 +43,7 @@ pub(crate) struct Membership {
 impl Membership {
     fn new(order: u64, echo: bool, presence: bool) -> Self {
         let (stage, coming) = (Stage::Wanted, BTreeMap::new());
-        Self { order, echo, presence, stage, changed: true, members: None, coming }
+        Self { order, echo, presence, stage, changed: true, missed: false, members: None, coming }
     }
 }
 
@@ -88,8 +90,8 @@ impl Channels {
     /// this end there.
     pub(crate) fn leave(&mut self, channel: &ByteString, echo: Option<bool>) -> bool {
         let Some(known) = self.all.get_mut(channel) else {
-            let leaving =
-                Membership { stage: Stage::Leaving(echo), ..Membership::new(0, true, true) };
+            let mut leaving = Membership::new(self.joins, true, true);
+            leaving.stage = Stage::Leaving(echo);
             self.all.insert(channel.clone(), leaving);
             return false;
         };
@@ -147,15 +149,17 @@ impl Channels {
             let echo = echo.unwrap_or(Some(false));
             packets.push(Packet::Profile(Profile { data: self.profile.clone(), echo }));
         }
-        let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| one.changed || all).collect();
+        let untold = |one: &Membership| one.changed || one.missed;
+        let mut told: Vec<_> = self.all.iter_mut().filter(|(_, one)| untold(one) || all).collect();
         told.sort_by_key(|(_, one)| one.order);
         let mut gone = Vec::new();
         for (channel, one) in told {
-            one.changed = false;
+            let changed = std::mem::take(&mut one.changed);
+            one.missed = false;
             match one.stage {
                 Stage::Refused(_) => {}
-                // The server knows that; what it has told of the members is lost.
-                Stage::Joined if !all => packets.push(ask(channel, None)),
+                // The server knows that this end is on it.
+                Stage::Joined if !changed && !all => packets.push(ask(channel, None)),
                 Stage::Wanted | Stage::Joined => {
                     // The answer begins anew.
                     one.coming.clear();
@@ -184,11 +188,8 @@ impl Channels {
     pub(crate) fn missed(&mut self) {
         for one in self.all.values_mut() {
             one.coming.clear();
-            one.changed |= match one.stage {
-                Stage::Wanted => true,
-                Stage::Joined => one.presence,
-                Stage::Leaving(_) | Stage::Refused(_) => false,
-            };
+            one.changed |= one.stage == Stage::Wanted;
+            one.missed |= one.stage == Stage::Joined && one.presence;
         }
         // They get another number: the rest of an answer that was lost in part may still come.
         self.asked.values_mut().for_each(|asked| asked.id = None);
@@ -303,4 +304,38 @@ impl Channels {
 fn ask(channel: &ByteString, id: Option<u64>) -> Packet {
     let (kind, members) = (MembersKind::Ask, Vec::new());
     Packet::Members(Box::new(Members { channel: channel.clone(), id, kind, more: false, members }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(channels: &mut Channels) -> Vec<Packet> {
+        let mut packets = Vec::new();
+        channels.tell(false, &mut packets);
+        packets
+    }
+
+    fn list(channels: &mut Channels) {
+        let (kind, members) = (MembersKind::All, Vec::new());
+        let all = Members { channel: "tea".into(), id: None, kind, more: false, members };
+        channels.members(all, &mut Vec::new());
+    }
+
+    #[test]
+    fn r29_other_options_are_told_although_a_list_comes_before() {
+        let mut channels = Channels::default();
+        channels.join("tea".into(), true, true);
+        assert!(matches!(&told(&mut channels)[..], [Packet::Join(join)] if join.echo));
+        list(&mut channels);
+        channels.join("tea".into(), false, true);
+        // That list was on its way, and is no answer to it; then something is lost.
+        list(&mut channels);
+        channels.missed();
+        assert!(matches!(&told(&mut channels)[..], [Packet::Join(join)] if !join.echo));
+        channels.missed();
+        let asks = told(&mut channels);
+        assert!(matches!(&asks[..], [Packet::Members(ask)] if ask.kind == MembersKind::Ask));
+        assert!(told(&mut channels).is_empty());
+    }
 }

@@ -49,10 +49,10 @@ impl Tally {
         self.restores = channels.saturating_add(RESTORES);
     }
 
-    /// Something was lost on the way to the client, which is on so many channels: once it hears of that it says them again,
-    /// whatever else it says meanwhile.
-    pub(in crate::server) fn lost(&mut self, channels: usize) {
-        self.regains = channels.saturating_add(RESTORES);
+    /// Something was lost on the way to the client, which is on so many channels and asks so many queries: once it hears of that
+    /// it asks for them again, whatever else it says meanwhile.
+    pub(in crate::server) fn lost(&mut self, channels: usize, queries: usize) {
+        self.regains = channels + queries + RESTORES;
     }
 
     /// One more message, with what it costs in bytes.
@@ -117,9 +117,14 @@ impl Tally {
         if self.restores > 0 || !says_again {
             return says_again;
         }
-        let regains = self.regains > 0;
-        self.regains = self.regains.saturating_sub(1);
-        regains
+        let is_profile =
+            matches!(exchange, Exchange::State(packet) if matches!(**packet, Packet::Profile(_)));
+        let left = self.regains.checked_sub(count_of(exchange) as usize);
+        match left.filter(|_| !is_profile) {
+            Some(left) => self.regains = left,
+            None => return false,
+        }
+        true
     }
 }
 

@@ -294,6 +294,11 @@ impl Desk {
         true
     }
 
+    /// How many queries it asks.
+    pub(in crate::server) fn count(&self) -> usize {
+        lock(&self.state).all.len()
+    }
+
     /// The connection is over.
     pub(in crate::server) fn close(&self) {
         let mut after = After::default();

@@ -204,8 +204,8 @@ pub(super) const MUTATIONS: &[Mutation] = &[
         name: "a channel not joined again in a new session",
         edits: &[Edit {
             file: "src/client/standing/channels.rs",
-            old: "filter(|(_, one)| one.changed || all)",
-            new: "filter(|(_, one)| one.changed)",
+            old: "filter(|(_, one)| untold(one) || all)",
+            new: "filter(|(_, one)| untold(one))",
         }],
     },
     Mutation {
